@@ -1,0 +1,402 @@
+// One row per operation of the HTTP API. Routes, their validation, the OpenAPI document, the policy table
+// and the typed client all derive from these rows; an operation that is not here does not exist.
+
+import { Type, type Static, type TSchema } from 'typebox'
+import { AdminMetrics, DoctorReport, WorkerResource } from './resources/admin.ts'
+import { EventResource, SearchHit } from './resources/event.ts'
+import { FileResource, FileVersionResource, UploadResult } from './resources/file.ts'
+import { ApiKeyResource, PrincipalResource, SessionResource } from './resources/identity.ts'
+import { JobResource, JobSummary } from './resources/job.ts'
+import { PipelineResource, ProcessorResource } from './resources/pipeline.ts'
+import { FieldError } from './resources/problem.ts'
+import { jobStates, lanes, roles } from './states.ts'
+
+export interface Operation {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** Below /api/v1, with {name} for path parameters. */
+  readonly path: string
+  readonly tag: string
+  readonly summary: string
+  readonly params?: TSchema
+  readonly query?: TSchema
+  readonly body?: TSchema
+  /** Set when the body is not JSON. */
+  readonly bodyType?: 'multipart/form-data'
+  /** Status of success. */
+  readonly status: number
+  readonly response?: TSchema
+  /** Set when the answer is not JSON. */
+  readonly responseType?: 'application/octet-stream' | 'text/event-stream'
+}
+
+/** Items of a list and the cursor of the next page, null on the last one. */
+const List = <Item extends TSchema>(item: Item) =>
+  Type.Object({ items: Type.Array(item), next_cursor: Type.Union([Type.String(), Type.Null()]) })
+
+const listItemsMaxDefault = 50
+const page = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: listItemsMaxDefault })),
+  cursor: Type.Optional(Type.String({ maxLength: 500 })),
+}
+const id = (name: string) => Type.Object({ [name]: Type.String({ maxLength: 100 }) })
+const FileParams = Type.Object({ file_id: Type.String({ maxLength: 100 }) })
+const JobParams = Type.Object({ job_id: Type.String({ maxLength: 100 }) })
+const Credentials = Type.Object({
+  email: Type.String({ minLength: 3, maxLength: 320 }),
+  password: Type.String({ minLength: 1, maxLength: 1_000 }),
+})
+
+export const operations = {
+  // Identity
+  createSession: {
+    method: 'POST',
+    path: '/sessions',
+    tag: 'identity',
+    summary: 'Sign in with e-mail and password',
+    body: Credentials,
+    status: 201,
+    response: SessionResource,
+  },
+  refreshSession: {
+    method: 'POST',
+    path: '/sessions/refresh',
+    tag: 'identity',
+    summary: 'Exchange a refresh token for a new pair',
+    body: Type.Object({ refresh_token: Type.String({ maxLength: 500 }) }),
+    status: 200,
+    response: SessionResource,
+  },
+  deleteSession: {
+    method: 'DELETE',
+    path: '/sessions',
+    tag: 'identity',
+    summary: 'Sign out: end the session of a refresh token',
+    body: Type.Object({ refresh_token: Type.String({ maxLength: 500 }) }),
+    status: 204,
+  },
+  getPrincipal: {
+    method: 'GET',
+    path: '/me',
+    tag: 'identity',
+    summary: 'Who the credentials stand for',
+    status: 200,
+    response: PrincipalResource,
+  },
+  listApiKeys: {
+    method: 'GET',
+    path: '/api-keys',
+    tag: 'identity',
+    summary: 'API keys of the tenant',
+    query: Type.Object(page),
+    status: 200,
+    response: List(ApiKeyResource),
+  },
+  createApiKey: {
+    method: 'POST',
+    path: '/api-keys',
+    tag: 'identity',
+    summary: 'Create an API key; the secret is shown once',
+    body: Type.Object({
+      name: Type.String({ minLength: 1, maxLength: 200 }),
+      role: Type.Enum([...roles]),
+      expires_at: Type.Optional(Type.String({ format: 'date-time' })),
+    }),
+    status: 201,
+    response: Type.Object({
+      api_key: Type.String({ description: 'The secret; store it now.' }),
+      ...ApiKeyResource.properties,
+    }),
+  },
+  revokeApiKey: {
+    method: 'DELETE',
+    path: '/api-keys/{api_key_id}',
+    tag: 'identity',
+    summary: 'Revoke an API key',
+    params: id('api_key_id'),
+    status: 204,
+  },
+
+  // Files
+  uploadFile: {
+    method: 'POST',
+    path: '/files',
+    tag: 'files',
+    summary: 'Upload a file as a form: part "file", optional parts pipeline, metadata (JSON), priority before it',
+    bodyType: 'multipart/form-data',
+    status: 202,
+    response: UploadResult,
+  },
+  listFiles: {
+    method: 'GET',
+    path: '/files',
+    tag: 'files',
+    summary: 'Files of the tenant, newest first',
+    query: Type.Object({
+      ...page,
+      name: Type.Optional(Type.String({ maxLength: 500 })),
+      content_type: Type.Optional(Type.String({ maxLength: 200 })),
+      parent_file_id: Type.Optional(Type.String({ maxLength: 100 })),
+    }),
+    status: 200,
+    response: List(FileResource),
+  },
+  getFile: {
+    method: 'GET',
+    path: '/files/{file_id}',
+    tag: 'files',
+    summary: 'One file',
+    params: FileParams,
+    status: 200,
+    response: FileResource,
+  },
+  updateFile: {
+    method: 'PATCH',
+    path: '/files/{file_id}',
+    tag: 'files',
+    summary: 'Rename a file or replace its metadata',
+    params: FileParams,
+    body: Type.Object({
+      name: Type.Optional(Type.String({ minLength: 1, maxLength: 4_000 })),
+      metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    }),
+    status: 200,
+    response: FileResource,
+  },
+  deleteFile: {
+    method: 'DELETE',
+    path: '/files/{file_id}',
+    tag: 'files',
+    summary: 'Move a file to the trash',
+    params: FileParams,
+    status: 204,
+  },
+  restoreFile: {
+    method: 'POST',
+    path: '/files/{file_id}/restore',
+    tag: 'files',
+    summary: 'Take a file back from the trash',
+    params: FileParams,
+    status: 200,
+    response: FileResource,
+  },
+  getFileContent: {
+    method: 'GET',
+    path: '/files/{file_id}/content',
+    tag: 'files',
+    summary: 'The bytes of a file; Range is honoured',
+    params: FileParams,
+    query: Type.Object({ version: Type.Optional(Type.Integer({ minimum: 1 })) }),
+    status: 200,
+    responseType: 'application/octet-stream',
+  },
+  listFileVersions: {
+    method: 'GET',
+    path: '/files/{file_id}/versions',
+    tag: 'files',
+    summary: 'Versions of a file, newest first',
+    params: FileParams,
+    query: Type.Object(page),
+    status: 200,
+    response: List(FileVersionResource),
+  },
+  uploadFileVersion: {
+    method: 'POST',
+    path: '/files/{file_id}/versions',
+    tag: 'files',
+    summary: 'Upload a new version of a file as a form',
+    params: FileParams,
+    bodyType: 'multipart/form-data',
+    status: 202,
+    response: UploadResult,
+  },
+  search: {
+    method: 'GET',
+    path: '/search',
+    tag: 'files',
+    summary: 'Search names, metadata and extracted text',
+    query: Type.Object({
+      q: Type.String({ minLength: 1, maxLength: 500 }),
+      content_type: Type.Optional(Type.String({ maxLength: 200 })),
+      limit: page.limit,
+      cursor: page.cursor,
+    }),
+    status: 200,
+    response: List(SearchHit),
+  },
+
+  // Jobs
+  createJob: {
+    method: 'POST',
+    path: '/jobs',
+    tag: 'jobs',
+    summary: 'Run a pipeline over a file that is already here',
+    body: Type.Object({
+      file_id: Type.String({ maxLength: 100 }),
+      pipeline: Type.Optional(Type.String({ maxLength: 200 })),
+      priority: Type.Optional(Type.Enum([...lanes])),
+    }),
+    status: 202,
+    response: UploadResult,
+  },
+  listJobs: {
+    method: 'GET',
+    path: '/jobs',
+    tag: 'jobs',
+    summary: 'Jobs of the tenant, newest first',
+    query: Type.Object({
+      ...page,
+      status: Type.Optional(Type.Enum([...jobStates])),
+      file_id: Type.Optional(Type.String({ maxLength: 100 })),
+      parent_job_id: Type.Optional(Type.String({ maxLength: 100 })),
+    }),
+    status: 200,
+    response: List(JobSummary),
+  },
+  getJob: {
+    method: 'GET',
+    path: '/jobs/{job_id}',
+    tag: 'jobs',
+    summary: 'One job with its steps and outputs',
+    params: JobParams,
+    status: 200,
+    response: JobResource,
+  },
+  cancelJob: {
+    method: 'POST',
+    path: '/jobs/{job_id}/cancel',
+    tag: 'jobs',
+    summary: 'Cancel a job',
+    params: JobParams,
+    status: 202,
+    response: JobResource,
+  },
+  retryJob: {
+    method: 'POST',
+    path: '/jobs/{job_id}/retry',
+    tag: 'jobs',
+    summary: 'Run the failed, skipped and cancelled steps of an ended job again',
+    params: JobParams,
+    status: 202,
+    response: JobResource,
+  },
+  replayStep: {
+    method: 'POST',
+    path: '/jobs/{job_id}/steps/{step}/replay',
+    tag: 'jobs',
+    summary: 'Run one step of an ended job, and what follows it, again',
+    params: Type.Object({ job_id: Type.String({ maxLength: 100 }), step: Type.String({ maxLength: 100 }) }),
+    status: 202,
+    response: JobResource,
+  },
+  getOutputContent: {
+    method: 'GET',
+    path: '/jobs/{job_id}/outputs/{output_id}/content',
+    tag: 'jobs',
+    summary: 'The bytes of an output; Range is honoured',
+    params: Type.Object({ job_id: Type.String({ maxLength: 100 }), output_id: Type.String({ maxLength: 100 }) }),
+    status: 200,
+    responseType: 'application/octet-stream',
+  },
+  jobEvents: {
+    method: 'GET',
+    path: '/jobs/{job_id}/events',
+    tag: 'events',
+    summary: 'Events of one job (SSE), resumable by Last-Event-ID',
+    params: JobParams,
+    status: 200,
+    response: EventResource,
+    responseType: 'text/event-stream',
+  },
+  tenantEvents: {
+    method: 'GET',
+    path: '/events',
+    tag: 'events',
+    summary: 'Events of the tenant (SSE), resumable by Last-Event-ID',
+    status: 200,
+    response: EventResource,
+    responseType: 'text/event-stream',
+  },
+
+  // Pipelines
+  listPipelines: {
+    method: 'GET',
+    path: '/pipelines',
+    tag: 'pipelines',
+    summary: 'Newest version of each pipeline',
+    query: Type.Object(page),
+    status: 200,
+    response: List(PipelineResource),
+  },
+  getPipeline: {
+    method: 'GET',
+    path: '/pipelines/{name}',
+    tag: 'pipelines',
+    summary: 'A pipeline, at its newest or a given version',
+    params: id('name'),
+    query: Type.Object({ version: Type.Optional(Type.Integer({ minimum: 1 })) }),
+    status: 200,
+    response: PipelineResource,
+  },
+  createPipeline: {
+    method: 'POST',
+    path: '/pipelines',
+    tag: 'pipelines',
+    summary: 'Create a pipeline or a new version of one, from YAML or JSON',
+    body: Type.Object({ source: Type.String({ minLength: 1, maxLength: 200_000 }) }),
+    status: 201,
+    response: PipelineResource,
+  },
+  validatePipeline: {
+    method: 'POST',
+    path: '/pipelines/validate',
+    tag: 'pipelines',
+    summary: 'Check a definition without storing it',
+    body: Type.Object({ source: Type.String({ minLength: 1, maxLength: 200_000 }) }),
+    status: 200,
+    response: Type.Object({ valid: Type.Boolean(), errors: Type.Array(FieldError) }),
+  },
+  listProcessors: {
+    method: 'GET',
+    path: '/processors',
+    tag: 'pipelines',
+    summary: 'The processor catalogue',
+    status: 200,
+    response: List(ProcessorResource),
+  },
+
+  // The installation
+  getAdminMetrics: {
+    method: 'GET',
+    path: '/admin/metrics',
+    tag: 'admin',
+    summary: 'Figures of the installation',
+    status: 200,
+    response: AdminMetrics,
+  },
+  listWorkers: {
+    method: 'GET',
+    path: '/admin/workers',
+    tag: 'admin',
+    summary: 'Workers seen in the last minute',
+    status: 200,
+    response: List(WorkerResource),
+  },
+  getDoctorReport: {
+    method: 'GET',
+    path: '/admin/doctor',
+    tag: 'admin',
+    summary: 'The accounting identity, and stuck or orphaned work',
+    status: 200,
+    response: DoctorReport,
+  },
+} as const satisfies Record<string, Operation>
+
+export type OperationId = keyof typeof operations
+
+type Part<O, Key extends string> = O extends { readonly [K in Key]: infer S extends TSchema } ? Static<S> : undefined
+export type ParamsOf<Op extends OperationId> = Part<(typeof operations)[Op], 'params'>
+export type QueryOf<Op extends OperationId> = Part<(typeof operations)[Op], 'query'>
+export type BodyOf<Op extends OperationId> = Part<(typeof operations)[Op], 'body'>
+export type ResponseOf<Op extends OperationId> = Part<(typeof operations)[Op], 'response'>
+
+export const apiPrefix = '/api/v1'

@@ -1,0 +1,73 @@
+import { Type, type Static } from 'typebox'
+
+/** The figures of the installation, answered by GET /admin/metrics. */
+export const AdminMetrics = Type.Object(
+  {
+    system: Type.Object({
+      active_workers: Type.Integer({ minimum: 0 }),
+      queued_jobs: Type.Integer({ minimum: 0 }),
+      processing_throughput: Type.Number({ description: 'Jobs ended per minute, over the last five minutes.' }),
+      error_rate: Type.Number({
+        minimum: 0,
+        maximum: 1,
+        description: 'Failed share of the jobs ended in the last hour.',
+      }),
+    }),
+    storage: Type.Object({
+      total_files: Type.Integer({ minimum: 0 }),
+      total_size_gb: Type.Number({ minimum: 0, description: 'Plaintext bytes of files and outputs, in 10^9 bytes.' }),
+      storage_cost_hour: Type.Number({
+        minimum: 0,
+        description: 'In the currency of the configured price per GB and month.',
+      }),
+    }),
+    users: Type.Object({
+      active_tenants: Type.Integer({ minimum: 0, description: 'Tenants with a job in the last 24 hours.' }),
+      total_users: Type.Integer({ minimum: 0 }),
+    }),
+  },
+  { $id: 'AdminMetrics' },
+)
+export type AdminMetrics = Static<typeof AdminMetrics>
+
+export const WorkerResource = Type.Object(
+  {
+    worker_id: Type.String(),
+    host: Type.String(),
+    sandbox: Type.String(),
+    slots: Type.Integer({ minimum: 0 }),
+    busy: Type.Integer({ minimum: 0 }),
+    cpu_share: Type.Number({ minimum: 0 }),
+    memory_bytes: Type.Integer({ minimum: 0 }),
+    started_at: Type.String({ format: 'date-time' }),
+    last_seen_at: Type.String({ format: 'date-time' }),
+  },
+  { $id: 'Worker' },
+)
+export type WorkerResource = Static<typeof WorkerResource>
+
+/** The accounting identity and what stands out, answered by GET /admin/doctor. */
+export const DoctorReport = Type.Object(
+  {
+    healthy: Type.Boolean(),
+    jobs: Type.Object({
+      inputs: Type.Integer(),
+      done: Type.Integer(),
+      failed: Type.Integer(),
+      quarantined: Type.Integer(),
+      cancelled: Type.Integer(),
+      in_flight: Type.Integer(),
+    }),
+    parts: Type.Record(Type.String(), Type.String(), { description: 'What each part runs on.' }),
+    findings: Type.Array(
+      Type.Object({
+        severity: Type.Enum(['info', 'warning', 'error']),
+        code: Type.String(),
+        detail: Type.String(),
+        remedy: Type.String(),
+      }),
+    ),
+  },
+  { $id: 'DoctorReport' },
+)
+export type DoctorReport = Static<typeof DoctorReport>

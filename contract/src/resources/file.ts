@@ -1,0 +1,61 @@
+import { Type, type Static } from 'typebox'
+import { fileStates } from '../states.ts'
+
+const Timestamp = Type.String({ format: 'date-time' })
+const Metadata = Type.Record(Type.String(), Type.Unknown(), {
+  description: 'Keys and values as the owner sent them or a step found them; never renamed.',
+})
+
+/** A file that a tenant owns, at its newest version. */
+export const FileResource = Type.Object(
+  {
+    file_id: Type.String(),
+    name: Type.String(),
+    size_bytes: Type.Integer({ minimum: 0 }),
+    sha256: Type.String({ description: 'SHA-256 of the content, lower-case hex.' }),
+    content_type: Type.String({ description: 'Type found from the content, not from the name.' }),
+    state: Type.Enum([...fileStates]),
+    metadata: Metadata,
+    version: Type.Integer({ minimum: 1 }),
+    parent_file_id: Type.Union([Type.String(), Type.Null()], { description: 'The archive this file was a member of.' }),
+    latest_job_id: Type.Union([Type.String(), Type.Null()]),
+    created_at: Timestamp,
+    deleted_at: Type.Union([Timestamp, Type.Null()]),
+  },
+  { $id: 'File' },
+)
+export type FileResource = Static<typeof FileResource>
+
+export const FileVersionResource = Type.Object(
+  {
+    version_id: Type.String(),
+    file_id: Type.String(),
+    version: Type.Integer({ minimum: 1 }),
+    size_bytes: Type.Integer({ minimum: 0 }),
+    sha256: Type.String(),
+    content_type: Type.String(),
+    created_at: Timestamp,
+  },
+  { $id: 'FileVersion' },
+)
+export type FileVersionResource = Static<typeof FileVersionResource>
+
+/** Answer to an accepted upload: the file is sealed and its job is submitted. */
+export const UploadResult = Type.Object(
+  {
+    job_id: Type.String(),
+    status: Type.Literal('queued'),
+    estimated_completion: Type.String({
+      format: 'date-time',
+      description: 'Learned from past tasks of the same steps.',
+    }),
+    file_id: Type.String(),
+    name: Type.String(),
+    size_bytes: Type.Integer({ minimum: 0 }),
+    sha256: Type.String(),
+    content_type: Type.String(),
+    pipeline: Type.String(),
+  },
+  { $id: 'UploadResult' },
+)
+export type UploadResult = Static<typeof UploadResult>

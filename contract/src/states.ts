@@ -1,0 +1,46 @@
+// The states that files, jobs, steps and tasks pass through. The database carries the same words in
+// CHECK constraints; the moves between them are drawn in server/src/processing/states.ts.
+
+export const fileStates = ['quarantined', 'available', 'rejected', 'deleted'] as const
+export type FileState = (typeof fileStates)[number]
+
+export const jobStates = [
+  'queued',
+  'running',
+  'paused',
+  'completed',
+  'completed_with_errors',
+  'failed',
+  'cancelling',
+  'cancelled',
+] as const
+export type JobState = (typeof jobStates)[number]
+
+/** States a job does not leave by itself. */
+export const jobEndStates = ['completed', 'completed_with_errors', 'failed', 'cancelled'] as const
+export type JobEndState = (typeof jobEndStates)[number]
+export const isJobEnded = (state: JobState): state is JobEndState =>
+  (jobEndStates as readonly JobState[]).includes(state)
+
+export const taskStates = [
+  'blocked',
+  'delayed',
+  'queued',
+  'dispatched',
+  'running',
+  'succeeded',
+  'dead',
+  'skipped',
+  'cancelled',
+] as const
+export type TaskState = (typeof taskStates)[number]
+
+export const stepStates = ['waiting', 'running', 'succeeded', 'failed', 'skipped', 'cancelled'] as const
+export type StepState = (typeof stepStates)[number]
+
+export const lanes = ['interactive', 'normal', 'bulk'] as const
+export type Lane = (typeof lanes)[number]
+
+export const roles = ['admin', 'user', 'read-only'] as const
+/** What a principal may do inside one tenant. */
+export type Role = (typeof roles)[number]

@@ -1,0 +1,75 @@
+// The one way to the database. Features reach it through withTenant, which drops to a role that sees a single
+// tenant; the installation's own duties (engine, migrations, sign-in) use asSystem and query.
+
+export interface QueryResult<Row> {
+  rows: Row[]
+  /** Rows returned, or affected by a statement that returns none. */
+  rowCount: number
+}
+
+/** Something that runs statements. Pass JSON values as JSON.stringify text: drivers read a JS array as an SQL array. */
+export interface Sql {
+  query<Row extends object = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<QueryResult<Row>>
+}
+
+/** A transaction. It ends when the function that received it does: committed, or rolled back when it throws. */
+export interface Tx extends Sql {
+  readonly kind: 'transaction'
+}
+
+export interface TxOptions {
+  /** Client-side bound on the whole transaction; the connection is thrown away when it passes. */
+  timeoutMs?: number
+}
+
+/**
+ * Every call has a client-side deadline and throws Problem('database_unavailable') when it passes or the server is
+ * gone; whether a commit that was cut happened is then unknown. A transaction that loses a deadlock or a
+ * serialization conflict is run again, so its function must have no effect outside the transaction.
+ * bigint columns arrive as numbers (ids stay below 2^53), timestamps as Date, json as parsed values.
+ */
+export interface Database extends Sql {
+  readonly kind: 'postgres' | 'pglite'
+  /** What survives what, in one line for people. */
+  readonly durability: string
+  /** Server version, e.g. "18.1". */
+  readonly version: string
+  withTenant<T>(tenantId: number, work: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>
+  asSystem<T>(work: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>
+  /** Runs a script of several statements, outside any transaction of ours. */
+  script(text: string): Promise<void>
+  close(): Promise<void>
+}
+
+export const queryTimeoutMsDefault = 30_000
+export const deadlockRetriesMax = 5
+
+/** SQLSTATE of a database error, whichever driver threw it. */
+export const sqlState = (error: unknown): string | undefined => {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+export const isUniqueViolation = (error: unknown): boolean => sqlState(error) === '23505'
+
+const conflictStates = new Set(['40001', '40P01'])
+
+/** Runs the transaction again when the server chose it as the victim of a deadlock or conflict. */
+export async function retryConflicts<T>(run: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run()
+    } catch (error) {
+      if (attempt >= deadlockRetriesMax || !conflictStates.has(sqlState(error) ?? '')) throw error
+    }
+  }
+}
+
+/** Opens a tenant's view inside a transaction; settings and role end with it, so nothing leaks through a pooler. */
+export const tenantScopeSql = (tenantId: number): string => {
+  if (!Number.isSafeInteger(tenantId)) throw new TypeError('A tenant id is an integer')
+  return `select set_config('app.tenant_id', '${tenantId}', true), set_config('role', 'millrace_app', true)`
+}

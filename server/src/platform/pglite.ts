@@ -1,0 +1,53 @@
+// Database in this process: PGlite, PostgreSQL compiled to WebAssembly. One session, so transactions take turns;
+// no fsync, so it survives the death of the process but not a power cut.
+
+import { PGlite } from '@electric-sql/pglite'
+import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
+import { retryConflicts, tenantScopeSql, type Database, type QueryResult, type Sql, type Tx } from './database.ts'
+
+export interface PgliteOptions {
+  /** Folder of the data; in memory when left out. */
+  directory?: string
+  /** A dump made by dumpDataDir, to start from. */
+  loadDataDir?: Blob
+}
+
+const int8Oid = 20
+const parsers = { [int8Oid]: Number }
+
+export async function openPglite(options: PgliteOptions = {}): Promise<Database & { dump(): Promise<Blob> }> {
+  const db = await PGlite.create({
+    ...(options.directory === undefined ? {} : { dataDir: options.directory }),
+    ...(options.loadDataDir === undefined ? {} : { loadDataDir: options.loadDataDir }),
+    extensions: { pg_trgm },
+    parsers,
+  })
+
+  const sqlOn = (target: Pick<PGlite, 'query'>): Sql => ({
+    async query<Row extends object>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
+      const result = await target.query<Row>(text, values ? [...values] : undefined)
+      return { rows: result.rows, rowCount: result.rows.length || (result.affectedRows ?? 0) }
+    },
+  })
+
+  const transaction = <T>(opening: string | undefined, work: (tx: Tx) => Promise<T>): Promise<T> =>
+    retryConflicts(() =>
+      db.transaction(async (raw) => {
+        if (opening !== undefined) await raw.query(opening)
+        return work({ kind: 'transaction', ...sqlOn(raw) })
+      }),
+    )
+
+  const { rows } = await db.query<{ server_version: string }>('show server_version')
+  return {
+    kind: 'pglite',
+    durability: 'survives a crash of the process, not a power cut (no fsync); meant for one machine and for trying out',
+    version: rows[0]?.server_version.split(' ')[0] ?? 'unknown',
+    ...sqlOn(db),
+    withTenant: (tenantId, work) => transaction(tenantScopeSql(tenantId), work),
+    asSystem: (work) => transaction(undefined, work),
+    script: async (text) => void (await db.exec(text)),
+    close: () => db.close(),
+    dump: () => db.dumpDataDir('none'),
+  }
+}

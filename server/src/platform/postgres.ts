@@ -1,0 +1,133 @@
+// Database on a PostgreSQL server (15 or newer), directly or through PgBouncer in transaction mode.
+
+import { createHash } from 'node:crypto'
+import pg from 'pg'
+import {
+  queryTimeoutMsDefault,
+  retryConflicts,
+  sqlState,
+  tenantScopeSql,
+  type Database,
+  type QueryResult,
+  type Sql,
+  type Tx,
+  type TxOptions,
+} from './database.ts'
+import type { Log } from './log.ts'
+import { Problem } from './problem.ts'
+
+export interface PostgresOptions {
+  url: string
+  log: Log
+  connectionsMax?: number
+  /** Named prepared statements; off for a PgBouncer older than 1.21 in transaction mode. */
+  prepare?: boolean
+  applicationName?: string
+}
+
+const connectTimeoutMs = 5_000
+const connectionsMaxDefault = 10
+
+const int8Oid = 20
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (oid, format) => (oid === int8Oid ? Number : pg.types.getTypeParser(oid, format)),
+}
+
+/** Connects once, to learn the version; throws Problem('database_unavailable') when nobody answers. */
+export async function openPostgres(options: PostgresOptions): Promise<Database> {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.connectionsMax ?? connectionsMaxDefault,
+    connectionTimeoutMillis: connectTimeoutMs,
+    idleTimeoutMillis: 30_000,
+    application_name: options.applicationName ?? 'millrace',
+    // The driver's own read timeout is off: it would leave the connection waiting. run() throws the connection away instead.
+    types,
+  })
+  pool.on('error', (error) => options.log.warn('database.connection_lost', { error: error.message }))
+  const prepare = options.prepare ?? true
+  const names = new Map<string, string>()
+
+  const nameOf = (text: string): string => {
+    let name = names.get(text)
+    if (name === undefined) names.set(text, (name = createHash('sha1').update(text).digest('hex').slice(0, 24)))
+    return name
+  }
+
+  const sqlOn = (client: pg.PoolClient): Sql => ({
+    async query<Row extends object>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
+      const config = { text, values: [...(values ?? [])], ...(prepare && values ? { name: nameOf(text) } : {}) }
+      const result = await client.query<Row & pg.QueryResultRow>(config)
+      return { rows: result.rows, rowCount: result.rowCount ?? 0 }
+    },
+  })
+
+  /** Lends a connection; a deadline or a broken connection destroys it, any other outcome gives it back. */
+  async function lend<T>(timeoutMs: number, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await pool.connect().catch((error: unknown) => {
+      throw unavailable(error)
+    })
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      client.release(new Error('deadline'))
+    }, timeoutMs)
+    try {
+      const value = await work(client)
+      if (!late) client.release()
+      return value
+    } catch (error) {
+      if (late) throw new Problem('database_unavailable', { detail: `No answer within ${timeoutMs} ms.`, cause: error })
+      const broken = sqlState(error) === undefined && !(error instanceof Problem) && isConnectionError(error)
+      client.release(broken)
+      throw broken || isShutdown(error) ? unavailable(error) : error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  const transaction = <T>(opening: string, work: (tx: Tx) => Promise<T>, txOptions: TxOptions = {}): Promise<T> =>
+    retryConflicts(() =>
+      lend(txOptions.timeoutMs ?? queryTimeoutMsDefault, async (client) => {
+        await client.query(opening)
+        try {
+          const value = await work({ kind: 'transaction', ...sqlOn(client) })
+          await client.query('commit')
+          return value
+        } catch (error) {
+          await client.query('rollback').catch(() => {}) // The connection may be gone; the first error is the one that counts.
+          throw error
+        }
+      }),
+    )
+
+  const version = await lend(connectTimeoutMs, async (client) => {
+    const { rows } = await client.query<{ server_version: string }>('show server_version')
+    return rows[0]?.server_version.split(' ')[0] ?? 'unknown'
+  }).catch(async (error: unknown) => {
+    await pool.end()
+    throw error
+  })
+
+  return {
+    kind: 'postgres',
+    durability: 'every acknowledged write is on disk (fsync)',
+    version,
+    query: <Row extends object>(text: string, values?: readonly unknown[]) =>
+      lend(queryTimeoutMsDefault, (client) => sqlOn(client).query<Row>(text, values)),
+    withTenant: (tenantId, work, txOptions) => transaction(`begin; ${tenantScopeSql(tenantId)}`, work, txOptions),
+    asSystem: (work, txOptions) => transaction('begin', work, txOptions),
+    script: async (text) => void (await lend(10 * 60_000, (client) => client.query(text))),
+    close: () => pool.end(),
+  }
+}
+
+const isShutdown = (error: unknown): boolean =>
+  ['57P01', '57P02', '57P03', '08006', '08003', '53300'].includes(sqlState(error) ?? '')
+
+const isConnectionError = (error: unknown): boolean =>
+  error instanceof Error &&
+  (('code' in error && /^E[A-Z]+$/.test(String(error.code))) ||
+    /terminated|closed|ended|not queryable/i.test(error.message))
+
+const unavailable = (cause: unknown): Problem => new Problem('database_unavailable', { cause })

@@ -1,0 +1,50 @@
+// Bytes under keys. Every adapter keeps these promises, and object-store.contract.ts checks them:
+//
+// - put is all or nothing: a reader never sees a part of an object, not even after kill -9 or on a full disk.
+// - When put has resolved, the object survives what the adapter's durability line says.
+// - get of an absent key throws Problem('not_found'); head answers undefined; delete of an absent key succeeds.
+// - list is in byte order of the keys.
+// - Keys are ours: [a-z0-9/_-], at most 200 characters. A tenant's name or a file's name is never part of one.
+// - Every call bears an AbortSignal and has a client-side deadline per chunk of progress, never on the whole.
+//   A store that does not answer is Problem('storage_unavailable'), a full one Problem('storage_full').
+
+import type { Readable } from 'node:stream'
+
+export interface PutOptions {
+  /** Length of the body, when it is known; the body must then have exactly this length. */
+  sizeBytes?: number
+  /** Fails with Problem('conflict') when the key exists; only where capabilities.conditionalPut says so. */
+  ifAbsent?: boolean
+  signal?: AbortSignal
+}
+
+/** First and last byte, both included. */
+export interface ByteRange {
+  start: number
+  end: number
+}
+
+export interface ObjectInfo {
+  key: string
+  sizeBytes: number
+}
+
+export interface StoreCapabilities {
+  readonly conditionalPut: boolean
+  readonly presign: boolean
+}
+
+export interface ObjectStore {
+  readonly kind: 'disk' | 's3' | 'sharded'
+  /** What survives what, in one line for people. */
+  readonly durability: string
+  readonly capabilities: StoreCapabilities
+  put(key: string, body: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<ObjectInfo>
+  get(key: string, options?: { range?: ByteRange; signal?: AbortSignal }): Promise<Readable>
+  head(key: string, options?: { signal?: AbortSignal }): Promise<ObjectInfo | undefined>
+  delete(key: string, options?: { signal?: AbortSignal }): Promise<void>
+  copy(from: string, to: string, options?: { signal?: AbortSignal }): Promise<ObjectInfo>
+  /** One page of the keys with the prefix, after the given key. */
+  list(options: { prefix: string; after?: string; limit: number; signal?: AbortSignal }): Promise<ObjectInfo[]>
+  close(): Promise<void>
+}

@@ -1,0 +1,52 @@
+import type { Sql } from '../platform/database.ts'
+import type { SealedObject } from './vault.ts'
+
+export interface ObjectRow {
+  id: string
+  tenant_id: number
+  store_key: string
+  size_bytes: number
+  stored_bytes: number
+  sha256: string
+  manifest: unknown
+  wrapped_key: Uint8Array
+  tenant_key_version: number
+}
+
+export const toSealedObject = (row: ObjectRow): SealedObject => ({
+  objectId: row.id,
+  tenantId: row.tenant_id,
+  storeKey: row.store_key,
+  sizeBytes: row.size_bytes,
+  storedBytes: row.stored_bytes,
+  sha256: row.sha256,
+  manifest: row.manifest,
+  wrappedKey: row.wrapped_key,
+  tenantKeyVersion: row.tenant_key_version,
+})
+
+export async function insertObjects(sql: Sql, objects: readonly SealedObject[]): Promise<void> {
+  if (objects.length === 0) return
+  await sql.query(
+    `insert into object (id, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest, wrapped_key, tenant_key_version)
+     select id, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest::jsonb, decode(wrapped_key, 'hex'), tenant_key_version
+     from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::int[])
+       as o(id, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest, wrapped_key, tenant_key_version)`,
+    [
+      objects.map((object) => object.objectId),
+      objects.map((object) => object.tenantId),
+      objects.map((object) => object.storeKey),
+      objects.map((object) => object.sizeBytes),
+      objects.map((object) => object.storedBytes),
+      objects.map((object) => object.sha256),
+      objects.map((object) => JSON.stringify(object.manifest)),
+      objects.map((object) => Buffer.from(object.wrappedKey).toString('hex')),
+      objects.map((object) => object.tenantKeyVersion),
+    ],
+  )
+}
+
+export async function findObject(sql: Sql, objectId: string): Promise<SealedObject | undefined> {
+  const { rows } = await sql.query<ObjectRow>('select * from object where id = $1', [objectId])
+  return rows[0] && toSealedObject(rows[0])
+}

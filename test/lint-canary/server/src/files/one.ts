@@ -1,0 +1,3 @@
+// Planted on purpose: a cycle.
+import type { Two } from './two.ts'
+export interface One { two: Two }
