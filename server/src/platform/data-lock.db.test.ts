@@ -27,18 +27,18 @@ describe('lockDataFolder', () => {
     const child = spawn(process.execPath, ['-e', ''])
     const { pid } = child
     await new Promise((resolve) => child.on('close', resolve))
-    await writeFile(path.join(folder, 'server.lock'), JSON.stringify({ pid, began: '1' }))
+    await writeFile(path.join(folder, 'server-7.lock'), JSON.stringify({ pid, began: '1' }))
     await lockDataFolder(folder, process.pid)
-    expect(JSON.parse(await readFile(path.join(folder, 'server.lock'), 'utf8'))).toMatchObject({ pid: process.pid })
+    expect(JSON.parse(await readFile(path.join(folder, 'server-8.lock'), 'utf8'))).toMatchObject({ pid: process.pid })
   })
 
   it('takes over when the pid was given to another process since', async () => {
-    await writeFile(path.join(folder, 'server.lock'), JSON.stringify({ pid: process.ppid, began: 'long ago' }))
+    await writeFile(path.join(folder, 'server-7.lock'), JSON.stringify({ pid: process.ppid, began: 'long ago' }))
     await lockDataFolder(folder, process.pid)
   })
 
   it('lets exactly one of many newcomers take over a damaged lock', async () => {
-    await writeFile(path.join(folder, 'server.lock'), '{')
+    await writeFile(path.join(folder, 'server-7.lock'), '{')
     const results = await Promise.allSettled(Array.from({ length: 20 }, () => lockDataFolder(folder, process.pid)))
     expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1)
   })

@@ -1,7 +1,8 @@
-// One process owns a data folder. The lock is a file that names the owner's process; a lock whose process is gone
-// (kill -9, power cut) is taken over.
+// One process owns a data folder. Its lock is a file that names the process, with a generation in its name: whoever
+// finds that the newest owner is gone (kill -9, power cut) links the next generation, which only one of several
+// newcomers can do. A stale lock is never renamed or rewritten, so no living one can be taken for it.
 
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { kill } from 'node:process'
@@ -18,24 +19,26 @@ export interface DataLock {
   release(): Promise<void>
 }
 
-const takeoverAttemptsMax = 5
+const attemptsMax = 10
 
 /** Throws Problem('setting_invalid') when another living process holds the folder. */
 export async function lockDataFolder(folder: string, pid: number): Promise<DataLock> {
-  const file = path.join(folder, 'server.lock')
-  const own = path.join(folder, `server.lock.${pid}-${randomBytes(4).toString('hex')}`)
   const owner: Owner = { pid, began: processBegan(pid) }
+  const own = path.join(folder, `own-${pid}-${randomBytes(4).toString('hex')}.lock`)
   await writeFile(own, JSON.stringify(owner), { mode: 0o600 })
   try {
-    for (let attempt = 1; attempt <= takeoverAttemptsMax; attempt++) {
-      if (await linked(own, file)) return { release: () => rm(file, { force: true }) }
-      const other = await readOwner(file)
-      if (other && isAlive(other)) {
-        throw new Problem('setting_invalid', {
-          detail: `The data folder ${folder} is in use by another Millrace (process ${other.pid}). Stop that one, or choose another folder with --data.`,
-        })
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      const newest = (await generations(folder)).at(-1) ?? 0
+      const holder = newest === 0 ? undefined : await readOwner(lockFile(folder, newest))
+      if (holder && isAlive(holder)) throw inUse(folder, holder)
+      const file = lockFile(folder, newest + 1)
+      if (!(await linked(own, file))) continue // Another newcomer was faster; look at it.
+      const all = await generations(folder)
+      if (all.at(-1) === newest + 1) {
+        for (const old of all.slice(0, -1)) await rm(lockFile(folder, old), { force: true })
+        return { release: () => rm(file, { force: true }) }
       }
-      await moveAway(file, `${own}.stale`)
+      await rm(file, { force: true }) // What we saw was outdated.
     }
     throw new Problem('setting_invalid', { detail: `The data folder ${folder} could not be locked.` })
   } finally {
@@ -43,19 +46,17 @@ export async function lockDataFolder(folder: string, pid: number): Promise<DataL
   }
 }
 
-/** Moves a stale lock out of the way; one that a newcomer made in between is put back. */
-async function moveAway(file: string, aside: string): Promise<void> {
-  if (
-    !(await rename(file, aside).then(
-      () => true,
-      () => false,
-    ))
-  )
-    return
-  const owner = await readOwner(aside)
-  if (owner && isAlive(owner)) await linked(aside, file)
-  await rm(aside, { force: true })
+const lockFile = (folder: string, generation: number): string => path.join(folder, `server-${generation}.lock`)
+
+async function generations(folder: string): Promise<number[]> {
+  const numbers = (await readdir(folder)).map((name) => Number(/^server-(\d+)\.lock$/.exec(name)?.[1] ?? 0))
+  return numbers.filter((number) => number > 0).toSorted((a, b) => a - b)
 }
+
+const inUse = (folder: string, holder: Owner): Problem =>
+  new Problem('setting_invalid', {
+    detail: `The data folder ${folder} is in use by another Millrace (process ${holder.pid}). Stop that one, or choose another folder with --data.`,
+  })
 
 /** A hard link appears whole or not at all, unlike a file that is created and then written. */
 async function linked(from: string, to: string): Promise<boolean> {
