@@ -9,13 +9,22 @@ do $$
 begin
   if not exists (select from pg_roles where rolname = 'millrace_system') then create role millrace_system nologin; end if;
   if not exists (select from pg_roles where rolname = 'millrace_app') then create role millrace_app nologin; end if;
-exception when duplicate_object or unique_violation then null; -- another database of this server migrates at the same moment
+exception
+  when duplicate_object or unique_violation then null; -- another database of this server migrates at the same moment
+  when insufficient_privilege then
+    raise exception 'the roles millrace_system and millrace_app do not exist, and this login may not create roles'
+      using hint = format('As a superuser: alter role %I createrole', current_user);
 end $$;
 do $$
 begin
-  execute format('grant millrace_system, millrace_app to %I', current_user);
-exception when others then
-  if sqlstate not in ('XX000', '42501', '0LP01') then raise; end if; -- concurrent grant, or already granted by someone else
+  if not (select pg_has_role(current_user, 'millrace_system', 'usage') and pg_has_role(current_user, 'millrace_app', 'member')) then
+    execute format('grant millrace_system, millrace_app to %I', current_user);
+  end if;
+exception
+  when insufficient_privilege then
+    raise exception 'the roles millrace_system and millrace_app exist, and this login may not use them'
+      using hint = format('As a superuser: grant millrace_system, millrace_app to %I', current_user);
+  when internal_error then null; -- "tuple concurrently updated": the same login migrates another database at this moment
 end $$;
 grant usage on schema public to millrace_app, millrace_system;
 

@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import type { Database } from './database.ts'
+import { sqlState, type Database } from './database.ts'
 import { Problem } from './problem.ts'
 
 const migrationsFolder = new URL('../../migrations/', import.meta.url)
@@ -56,7 +56,7 @@ export async function migrate(database: Database): Promise<string[]> {
             detail: `Migration ${migration.name} was changed after it had been applied to this database.`,
           })
         }
-        for (const statement of splitStatements(migration.text)) await tx.query(statement)
+        for (const statement of splitStatements(migration.text)) await tx.query(statement).catch(explainRefusal)
         await tx.query('insert into migration (number, name, checksum) values ($1, $2, $3)', [
           migration.number,
           migration.name,
@@ -68,6 +68,14 @@ export async function migrate(database: Database): Promise<string[]> {
     },
     { timeoutMs: 10 * 60_000 },
   )
+}
+
+/** A migration that refuses says how to help it in a hint; that is for the operator's eyes. */
+function explainRefusal(error: unknown): never {
+  if (error instanceof Error && sqlState(error) === 'P0001' && 'hint' in error && typeof error.hint === 'string') {
+    throw new Problem('setting_invalid', { detail: `DATABASE_URL: ${error.message}. ${error.hint}.`, cause: error })
+  }
+  throw error
 }
 
 /** Statements of a script, cut at semicolons outside quotes, dollar quotes and comments. */

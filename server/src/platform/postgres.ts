@@ -28,12 +28,22 @@ export interface PostgresOptions {
 const connectTimeoutMs = 5_000
 const connectionsMaxDefault = 10
 
-const int8Oid = 20
+const int8Oid: number = 20
+const int8ArrayOid: number = 1016 // Missing from the driver's list of types.
+const parseInt8Array = (text: string): number[] => (text === '{}' ? [] : text.slice(1, -1).split(',').map(Number))
 const types: pg.CustomTypesConfig = {
-  getTypeParser: (oid, format) => (oid === int8Oid ? Number : pg.types.getTypeParser(oid, format)),
+  getTypeParser: (oid, format) => {
+    const number: number = oid
+    if (number === int8Oid) return Number
+    if (number === int8ArrayOid) return parseInt8Array
+    return pg.types.getTypeParser(oid, format)
+  },
 }
 
-/** Connects once, to learn the version; throws Problem('database_unavailable') when nobody answers. */
+/**
+ * Connects once, to learn the version. Throws Problem('setting_invalid') when the server refuses the user, password or
+ * database of the URL, and Problem('database_unavailable') when nobody answers.
+ */
 export async function openPostgres(options: PostgresOptions): Promise<Database> {
   const pool = new pg.Pool({
     connectionString: options.url,
@@ -45,6 +55,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     types,
   })
   pool.on('error', (error) => options.log.warn('database.connection_lost', { error: error.message }))
+  // A lent connection that breaks emits too; whoever holds it learns of it from the query that fails.
+  pool.on('connect', (client) => client.on('error', () => {}))
   const prepare = options.prepare ?? true
   const names = new Map<string, string>()
 
@@ -106,7 +118,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     return rows[0]?.server_version.split(' ')[0] ?? 'unknown'
   }).catch(async (error: unknown) => {
     await pool.end()
-    throw error
+    throw explainRefusal(error)
   })
 
   return {
@@ -131,3 +143,16 @@ const isConnectionError = (error: unknown): boolean =>
     /terminated|closed|ended|not queryable/i.test(error.message))
 
 const unavailable = (cause: unknown): Problem => new Problem('database_unavailable', { cause })
+
+/** Why the first connection failed, in words about the setting; the driver's message carries no password. */
+function explainRefusal(error: unknown): unknown {
+  const cause = error instanceof Problem ? error.cause : error
+  if (!(cause instanceof Error)) return error
+  const refused = /^(?:28|3D)/.test(sqlState(cause) ?? '')
+  const reason =
+    cause instanceof AggregateError ? cause.errors.map((each) => (each as Error).message).join('; ') : cause.message
+  return new Problem(refused ? 'setting_invalid' : 'database_unavailable', {
+    detail: `DATABASE_URL: ${reason}.`,
+    cause,
+  })
+}
