@@ -1,0 +1,67 @@
+// Who may do what: one rule per operation, and the only place that says so. The gateway asks it before it reads a
+// body; a route without a rule does not start. That a resource belongs to the tenant at all is not decided here but
+// by the tenant's scope of the database: whatever lies outside it does not exist for the asker.
+
+import type { OperationId, Role } from '@millrace/contract'
+import type { Principal } from '../platform/principal.ts'
+
+export type Rule =
+  /** No credentials are asked for or looked at. */
+  | { readonly allow: 'public' }
+  /** Principals of a tenant with one of these roles. */
+  | { readonly allow: 'roles'; readonly roles: readonly Role[] }
+  /** Who runs the installation, whatever the role in the tenant. */
+  | { readonly allow: 'operator' }
+
+const anyone: Rule = { allow: 'public' }
+const readers: Rule = { allow: 'roles', roles: ['admin', 'user', 'read-only'] }
+const writers: Rule = { allow: 'roles', roles: ['admin', 'user'] }
+const admins: Rule = { allow: 'roles', roles: ['admin'] }
+const operators: Rule = { allow: 'operator' }
+
+export const policy = {
+  createSession: anyone,
+  refreshSession: anyone,
+  deleteSession: anyone,
+  getPrincipal: readers,
+  listApiKeys: admins,
+  createApiKey: admins,
+  revokeApiKey: admins,
+
+  uploadFile: writers,
+  listFiles: readers,
+  getFile: readers,
+  updateFile: writers,
+  deleteFile: writers,
+  restoreFile: writers,
+  getFileContent: readers,
+  listFileVersions: readers,
+  uploadFileVersion: writers,
+  search: readers,
+
+  createJob: writers,
+  listJobs: readers,
+  getJob: readers,
+  cancelJob: writers,
+  retryJob: writers,
+  replayStep: writers,
+  getOutputContent: readers,
+  jobEvents: readers,
+  tenantEvents: readers,
+
+  listPipelines: readers,
+  getPipeline: readers,
+  createPipeline: admins, // A pipeline becomes the default of every upload of its types.
+  validatePipeline: readers,
+  listProcessors: readers,
+
+  getAdminMetrics: operators,
+  listWorkers: operators,
+  getDoctorReport: operators,
+} as const satisfies Record<OperationId, Rule>
+
+/** Whether the rule lets this principal through. */
+export function permits(rule: Rule, principal: Principal): boolean {
+  if (rule.allow === 'public') return true
+  return rule.allow === 'operator' ? principal.operator : rule.roles.includes(principal.role)
+}

@@ -1,0 +1,121 @@
+// Open streams of server-sent events (WHATWG HTML, section 9.2). Cheap per watcher: no timer, no buffer of ours, each
+// event framed once for all who get it. A reader that is too slow is dropped; it comes back with Last-Event-ID and
+// misses nothing.
+
+import type { ServerResponse } from 'node:http'
+import type { Clock } from '../platform/clock.ts'
+import { Problem } from '../platform/problem.ts'
+import type { EventAnswer } from '../platform/routes.ts'
+
+export interface WatchersOptions {
+  clock: Clock
+  /** Streams open at the same time; one more is Problem('overloaded'). */
+  watchersMax?: number
+}
+
+export interface Watchers {
+  readonly count: number
+  /** Throws Problem('overloaded') when there are too many. */
+  admit(): void
+  /** Takes the response over and writes events until either side ends it; never rejects. */
+  serve(answer: EventAnswer, response: ServerResponse, headers: Record<string, string>): Promise<void>
+  /** Ends every stream; clients are told to come back soon. */
+  close(): void
+}
+
+const watchersMaxDefault = 20_000
+/** Proxies and NATs forget connections that are silent for longer than about 30 to 60 s. */
+const heartbeatMs = 15_000
+/** Watchers are spread over as many turns, so that no single turn of the event loop writes to all of them. */
+const heartbeatTurns = 30
+/** Bytes that may wait for a slow reader beyond the kernel's own buffers. */
+const waitingBytesMax = 256 * 1024
+const reconnectMs = 1_000
+
+export function createWatchers(options: WatchersOptions): Watchers {
+  const { clock, watchersMax = watchersMaxDefault } = options
+  const turns = Array.from({ length: heartbeatTurns }, () => new Set<ServerResponse>())
+  const frames = new WeakMap<object, string>()
+  let count = 0
+  let nextTurn = 0
+  let closed = false
+  let beating: AbortController | undefined
+
+  async function beat(signal: AbortSignal): Promise<void> {
+    for (let turn = 0; !signal.aborted; turn = (turn + 1) % heartbeatTurns) {
+      await clock.sleep(heartbeatMs / heartbeatTurns, signal)
+      // The index is below the length.
+      for (const response of turns[turn]!) write(response, ':\n\n')
+    }
+  }
+
+  function enter(response: ServerResponse): Set<ServerResponse> {
+    nextTurn = (nextTurn + 1) % heartbeatTurns
+    const turn = turns[nextTurn]! // The index is below the length.
+    turn.add(response)
+    count++
+    if (!beating) {
+      beating = new AbortController()
+      void beat(beating.signal)
+    }
+    return turn
+  }
+
+  function leave(response: ServerResponse, turn: Set<ServerResponse>): void {
+    turn.delete(response)
+    count--
+    if (count === 0) {
+      beating?.abort()
+      beating = undefined
+    }
+  }
+
+  const frameOf = (event: { id: string; data: unknown }): string => {
+    let frame = frames.get(event)
+    if (frame === undefined) frames.set(event, (frame = `id: ${event.id}\ndata: ${JSON.stringify(event.data)}\n\n`))
+    return frame
+  }
+
+  return {
+    get count() {
+      return count
+    },
+    admit() {
+      if (closed) throw new Problem('shutting_down')
+      if (count >= watchersMax) throw new Problem('overloaded', { detail: 'Too many event streams are open.' })
+    },
+    async serve(answer, response, headers) {
+      const turn = enter(response)
+      const events = answer.events[Symbol.asyncIterator]()
+      const end = (): void => void events.return?.().catch(() => {}) // It was told to end; how it ends changes nothing.
+      response.once('close', end)
+      response.on('error', end)
+      try {
+        response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
+        write(response, `retry: ${reconnectMs}\n\n`)
+        for (let next = await events.next(); next.done !== true; next = await events.next()) {
+          if (response.destroyed || response.writableEnded) break
+          write(response, frameOf(next.value))
+        }
+      } catch {
+        // The source gave up. The client comes back with Last-Event-ID and meets the failure, if it lasts, as a problem.
+      } finally {
+        leave(response, turn)
+        response.off('close', end)
+        end()
+        response.end()
+      }
+    },
+    close() {
+      closed = true
+      for (const turn of turns) for (const response of turn) response.end()
+    },
+  }
+}
+
+/** Writes, or drops a reader that lets too much wait. */
+function write(response: ServerResponse, text: string): void {
+  if (response.destroyed || response.writableEnded) return
+  response.write(text)
+  if (response.writableLength > waitingBytesMax) response.destroy()
+}

@@ -1,0 +1,33 @@
+// The audit log's writing side. An event is written in the transaction of what it tells of, so that the one is never
+// without the other. Events carry ids and codes, never names, addresses or contents: they outlive what they tell of.
+
+import type { Tx } from './database.ts'
+import type { Principal } from './principal.ts'
+
+export interface AuditEvent {
+  /** Row id of the tenant; null for an event of the installation. */
+  tenantId: number | null
+  actor: Principal['actor']
+  /** noun.verb, e.g. file.create. */
+  action: string
+  /** Wire id of what it was done to. */
+  target?: string
+  /** Codes, counts and ids; nothing that would have to be erased later. */
+  detail?: Record<string, unknown>
+  requestId?: string
+}
+
+/** Appends one event; it stands or falls with the transaction. Inside withTenant it must be that tenant's. */
+export async function writeAudit(tx: Tx, event: AuditEvent): Promise<void> {
+  await tx.query(
+    `insert into audit_event (tenant_id, actor, action, target, detail, request_id) values ($1, $2, $3, $4, $5, $6)`,
+    [
+      event.tenantId,
+      event.actor,
+      event.action,
+      event.target ?? null,
+      JSON.stringify(event.detail ?? {}),
+      event.requestId ?? null,
+    ],
+  )
+}
