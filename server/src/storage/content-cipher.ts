@@ -1,0 +1,290 @@
+// Content of any length to stored bytes and back, as streams. Memory does not grow with the length.
+
+import { createHash, timingSafeEqual, type CipherGCM, type KeyObject } from 'node:crypto'
+import {
+  chunkOffsetOf,
+  chunkSizeBytes,
+  chunksCountOf,
+  deriveMessageKeys,
+  encryptorOf,
+  headOf,
+  headSizeBytes,
+  newSalt,
+  openChunk,
+  storedSizeOf,
+  tagSizeBytes,
+  type MessageKeys,
+} from './encryption.ts'
+import { damaged, partContext, partKeysOf, type Manifest, type ManifestPart, type Place } from './manifest.ts'
+import type { ByteRange } from './object-store.ts'
+
+/** Pieces handed on in either direction; large enough to make the calls per piece cheap. */
+const slabBytes = 256 * 1024
+
+/** Plaintext of a part when content is written in one stream; the format takes parts of any length. */
+export const partSizeBytesDefault = 64 * 1024 * 1024
+
+/** What the encryption has found once its stream has ended. */
+export interface EncryptedContent {
+  sizeBytes: number
+  storedBytes: number
+  /** Lower-case hex. */
+  sha256: string
+  parts: ManifestPart[]
+}
+
+export interface EncryptOptions {
+  content: AsyncIterable<Uint8Array>
+  objectKey: KeyObject
+  place: Place
+  version: number
+  partSizeBytes: number
+  /** Called with the length so far before anything of a piece is used; throws to refuse it. */
+  onSize?: (sizeBytes: number) => void
+  /** Called at the end, before the last bytes are handed on; throws to refuse the whole. */
+  onEnd: (found: EncryptedContent) => void
+}
+
+/** Hashes and encrypts in one pass; yields the stored bytes of the parts, one after the other. */
+export async function* encryptContent(options: EncryptOptions): AsyncGenerator<Buffer, void, undefined> {
+  const hash = createHash('sha256')
+  const parts = new PartWriter(options)
+  let sizeBytes = 0
+  for await (const piece of options.content) {
+    sizeBytes += piece.length
+    options.onSize?.(sizeBytes)
+    hash.update(piece)
+    for (let offset = 0; offset < piece.length;) {
+      offset += parts.add(piece, offset)
+      yield* parts.takeFull()
+    }
+  }
+  parts.end()
+  options.onEnd({ sizeBytes, storedBytes: parts.storedBytes, sha256: hash.digest('hex'), parts: parts.done })
+  yield* parts.takeAll()
+}
+
+/** The part and chunk that are open, and the stored bytes not yet handed on. */
+class PartWriter {
+  readonly done: ManifestPart[] = []
+  storedBytes = 0
+  readonly #options: EncryptOptions
+  #keys: MessageKeys
+  #partBytes = 0
+  #chunkIndex = 0
+  #chunkBytes = 0
+  #cipher: CipherGCM
+  #slab = Buffer.allocUnsafeSlow(slabBytes)
+  #used = 0
+  readonly #full: Buffer[] = []
+
+  constructor(options: EncryptOptions) {
+    this.#options = options
+    this.#keys = this.#newPart()
+    this.#cipher = encryptorOf(this.#keys, 0)
+  }
+
+  /** Encrypts from the offset to the end of the piece or of the chunk; returns how many bytes that were. */
+  add(piece: Uint8Array, offset: number): number {
+    if (this.#partBytes === this.#options.partSizeBytes) {
+      this.end()
+      this.#keys = this.#newPart()
+      this.#cipher = encryptorOf(this.#keys, 0)
+    }
+    const room = Math.min(chunkSizeBytes - this.#chunkBytes, this.#options.partSizeBytes - this.#partBytes)
+    const taken = piece.subarray(offset, offset + room)
+    this.#append(this.#cipher.update(taken))
+    this.#chunkBytes += taken.length
+    this.#partBytes += taken.length
+    if (this.#chunkBytes === chunkSizeBytes) {
+      this.#endChunk()
+      this.#chunkIndex++
+      this.#chunkBytes = 0
+      this.#cipher = encryptorOf(this.#keys, this.#chunkIndex)
+    }
+    return taken.length
+  }
+
+  /** Ends the open part with its short last chunk. */
+  end(): void {
+    this.#endChunk()
+    this.done.push({
+      size_bytes: this.#partBytes,
+      salt: this.#keys.salt.toString('hex'),
+      commitment: this.#keys.commitment.toString('hex'),
+    })
+  }
+
+  *takeFull(): Generator<Buffer> {
+    while (this.#full.length > 0) yield this.#full.shift()!
+  }
+
+  *takeAll(): Generator<Buffer> {
+    yield* this.takeFull()
+    if (this.#used > 0) yield this.#slab.subarray(0, this.#used)
+  }
+
+  #newPart(): MessageKeys {
+    const { objectKey, place, version } = this.#options
+    const keys = deriveMessageKeys(objectKey, newSalt(), partContext(place, version, this.done.length + 1))
+    this.#partBytes = 0
+    this.#chunkIndex = 0
+    this.#chunkBytes = 0
+    this.#append(headOf(keys))
+    return keys
+  }
+
+  #endChunk(): void {
+    this.#cipher.final()
+    this.#append(this.#cipher.getAuthTag())
+  }
+
+  #append(bytes: Buffer): void {
+    this.storedBytes += bytes.length
+    for (let offset = 0; offset < bytes.length;) {
+      const copied = bytes.copy(this.#slab, this.#used, offset)
+      offset += copied
+      this.#used += copied
+      if (this.#used < slabBytes) continue
+      this.#full.push(this.#slab)
+      // A new one each time: whoever took the last may still be writing it.
+      this.#slab = Buffer.allocUnsafeSlow(slabBytes)
+      this.#used = 0
+    }
+  }
+}
+
+/** A stretch of one part that a read touches: whole chunks, with the head when it begins at the part's first byte. */
+export interface PartStretch {
+  /** From 0. */
+  partIndex: number
+  firstChunk: number
+  lastChunk: number
+  /** Stored bytes of the stretch, counted from the beginning of the part. */
+  stored: ByteRange
+  /** Of the content of the first and last chunk, what was asked for. */
+  skipBytes: number
+  takeBytes: number
+}
+
+/** Which stored bytes hold the range of the content, in order. Nothing but these is read. */
+export function stretchesOf(manifest: Manifest, range: ByteRange): PartStretch[] {
+  const stretches: PartStretch[] = []
+  let partStart = 0
+  for (const [partIndex, { size_bytes: sizeBytes }] of manifest.parts.entries()) {
+    const start = Math.max(range.start - partStart, 0)
+    const end = Math.min(range.end - partStart, sizeBytes - 1)
+    // An empty object has one empty part; reading it still verifies its only chunk.
+    if (start <= end || (sizeBytes === 0 && manifest.parts.length === 1))
+      stretches.push(stretchOf(partIndex, sizeBytes, start, Math.max(end, 0)))
+    partStart += sizeBytes
+  }
+  return stretches
+}
+
+function stretchOf(partIndex: number, sizeBytes: number, start: number, end: number): PartStretch {
+  const firstChunk = Math.floor(start / chunkSizeBytes)
+  // Whoever reads to the end also reads the last chunk when it is empty: it is what says that this is the end.
+  const lastChunk = end === sizeBytes - 1 ? chunksCountOf(sizeBytes) - 1 : Math.floor(end / chunkSizeBytes)
+  const storedEnd = Math.min(chunkOffsetOf(lastChunk + 1), storedSizeOf(sizeBytes)) - 1
+  return {
+    partIndex,
+    firstChunk,
+    lastChunk,
+    stored: { start: firstChunk === 0 ? 0 : chunkOffsetOf(firstChunk), end: storedEnd },
+    skipBytes: start - firstChunk * chunkSizeBytes,
+    takeBytes: Math.min(end + 1, sizeBytes) - start,
+  }
+}
+
+export interface DecryptOptions {
+  objectKey: KeyObject
+  place: Place
+  manifest: Manifest
+}
+
+/** Decrypts one stretch from its stored bytes. Throws Problem('object_damaged') before it hands on a byte that is not as written. */
+export async function* decryptStretch(
+  stored: ExactReader,
+  stretch: PartStretch,
+  options: DecryptOptions,
+): AsyncGenerator<Buffer, void, undefined> {
+  const keys = partKeysOf(options.objectKey, options.place, options.manifest, stretch.partIndex)
+  // The manifest holds a part for each index of a stretch.
+  const sizeBytes = options.manifest.parts[stretch.partIndex]!.size_bytes
+  if (stretch.firstChunk === 0 && !timingSafeEqual(await stored.read(headSizeBytes), headOf(keys)))
+    throw damaged('The stored bytes are of another part')
+  let skip = stretch.skipBytes
+  let left = stretch.takeBytes
+  const lastOfPart = chunksCountOf(sizeBytes) - 1
+  for (let index = stretch.firstChunk; index <= stretch.lastChunk; index++) {
+    const length = index === lastOfPart ? sizeBytes % chunkSizeBytes : chunkSizeBytes
+    const content = openChunk(keys, index, await stored.read(length + tagSizeBytes))
+    if (content === undefined) throw damaged('The stored bytes have been changed')
+    const wanted = content.subarray(skip, skip + left)
+    skip = 0
+    left -= wanted.length
+    if (wanted.length > 0) yield wanted
+  }
+}
+
+/** Takes exact lengths out of a stream whose pieces are cut anywhere. */
+export class ExactReader {
+  readonly #source: AsyncIterator<Uint8Array>
+  #piece: Uint8Array = new Uint8Array(0)
+  #offset = 0
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#source = source[Symbol.asyncIterator]()
+  }
+
+  /** The next bytes, without a copy where they lie in one piece. Throws Problem('object_damaged') when the stream ends before. */
+  async read(sizeBytes: number): Promise<Uint8Array> {
+    if (this.#piece.length - this.#offset >= sizeBytes) return this.#take(sizeBytes)
+    const gathered = Buffer.allocUnsafe(sizeBytes)
+    for (let filled = 0; filled < sizeBytes;) {
+      if (this.#offset === this.#piece.length) await this.#next()
+      const taken = this.#take(Math.min(sizeBytes - filled, this.#piece.length - this.#offset))
+      gathered.set(taken, filled)
+      filled += taken.length
+    }
+    return gathered
+  }
+
+  async close(): Promise<void> {
+    await this.#source.return?.()
+  }
+
+  #take(sizeBytes: number): Uint8Array {
+    const taken = this.#piece.subarray(this.#offset, this.#offset + sizeBytes)
+    this.#offset += sizeBytes
+    return taken
+  }
+
+  async #next(): Promise<void> {
+    const step = await this.#source.next()
+    if (step.done === true) throw damaged('The stored bytes end too early')
+    this.#piece = step.value
+    this.#offset = 0
+  }
+}
+
+/** Joins small buffers into larger ones; on an error first hands on what came before it. */
+export async function* inSlabs(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  let slab = Buffer.allocUnsafeSlow(slabBytes)
+  let used = 0
+  try {
+    for await (const piece of source) {
+      if (used + piece.length > slabBytes) {
+        yield slab.subarray(0, used)
+        slab = Buffer.allocUnsafeSlow(slabBytes)
+        used = 0
+      }
+      used += piece.copy(slab, used)
+    }
+  } catch (error) {
+    if (used > 0) yield slab.subarray(0, used)
+    throw error
+  }
+  if (used > 0) yield slab.subarray(0, used)
+}
