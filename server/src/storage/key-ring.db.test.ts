@@ -8,20 +8,20 @@ import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { cacheAgeMsMax, createKeyRing, type KeyRing } from './key-ring.ts'
 import { createMasterKey, loadOrCreateMasterKey, unwrapSecret, wrapSecret, type MasterKey } from './master-key.ts'
 
-let test_: TestDatabase
+let testing: TestDatabase
 beforeAll(async () => {
-  test_ = await createTestDatabase()
+  testing = await createTestDatabase()
 })
-afterAll(() => test_.drop())
+afterAll(() => testing.drop())
 
 const masterKey = createMasterKey(Buffer.alloc(32, 1))
 let nowMs = 0
 const clock: Clock = { now: () => new Date(nowMs), monotonicMs: () => nowMs, sleep: async () => {} }
 const newRing = (options: { masterKey?: MasterKey } = {}): KeyRing =>
-  createKeyRing({ database: test_.database, masterKey, clock, ...options })
+  createKeyRing({ database: testing.database, masterKey, clock, ...options })
 
 const newTenant = async (): Promise<number> => {
-  const { rows } = await test_.database.query<{ id: number }>("insert into tenant (name) values ('t') returning id")
+  const { rows } = await testing.database.query<{ id: number }>("insert into tenant (name) values ('t') returning id")
   return rows[0]!.id
 }
 const newPlace = async () => ({ tenantId: await newTenant(), objectId: systemIds.randomHex(16) })
@@ -79,7 +79,7 @@ test('destroyed keys are unreadable at once here, and elsewhere when the memory 
   await expect(here.createObjectKey(place)).rejects.toMatchObject(gone)
   nowMs += cacheAgeMsMax
   await expect(elsewhere.openObjectKey({ ...place, ...wrapped })).rejects.toMatchObject(gone)
-  const { rows } = await test_.database.query('select from tenant_key where tenant_id = $1 and wrapped is not null', [
+  const { rows } = await testing.database.query('select from tenant_key where tenant_id = $1 and wrapped is not null', [
     place.tenantId,
   ])
   expect(rows).toEqual([])
@@ -88,12 +88,12 @@ test('destroyed keys are unreadable at once here, and elsewhere when the memory 
 test('a burst for one tenant asks the database once', async () => {
   let transactionsCount = 0
   const database = {
-    ...test_.database,
-    withTenant: (...args: Parameters<typeof test_.database.withTenant>) => {
+    ...testing.database,
+    withTenant: (...args: Parameters<typeof testing.database.withTenant>) => {
       transactionsCount++
-      return test_.database.withTenant(...args)
+      return testing.database.withTenant(...args)
     },
-  } as typeof test_.database
+  } as typeof testing.database
   const ring = createKeyRing({ database, masterKey, clock })
   const place = await newPlace()
   const { objectKey: _, ...wrapped } = await newRing().createObjectKey(place)

@@ -40,7 +40,9 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
     const bytesOf = async (key: string): Promise<Buffer> => buffer(await store.get(key))
 
     beforeAll(async () => {
-      ;({ store, remove } = await open())
+      const opened = await open()
+      store = opened.store
+      remove = () => opened.remove()
     })
     afterAll(() => remove())
 
