@@ -1,0 +1,111 @@
+// A server as a child process: started with its log in its own folder, watched until it answers, ended by its id.
+// On Linux the kernel ends it too when the test run itself is killed.
+
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { chown, mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+const readyPollMs = 50
+const readyDeadlineMs = 60_000
+const stopDeadlineMs = 15_000
+const logTailChars = 2_000
+
+/** An ordinary user to run as, for programs that refuse root. */
+export interface RunAs {
+  uid: number
+  gid: number
+}
+
+export interface StartOptions {
+  name: string
+  command: string
+  args: readonly string[]
+  /** Made by makeServerFolder; removed by stop. */
+  folder: string
+  environment?: Record<string, string>
+  runAs?: RunAs | undefined
+  /** Asked until it answers true; what it throws counts as "not yet". */
+  ready: () => Promise<boolean>
+  stopSignal?: NodeJS.Signals
+}
+
+/** A folder of its own below the system's temporary folder. */
+export async function makeServerFolder(name: string, owner?: RunAs): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), `millrace-test-${name}-`))
+  if (owner) await chown(folder, owner.uid, owner.gid)
+  return folder
+}
+
+/** Ports that were all free at the same moment, on loopback. */
+export async function findFreePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer()
+      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+      return server
+    }),
+  )
+  // address() is a string for pipes only; these listen on a port.
+  const ports = servers.map((server) => (server.address() as AddressInfo).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
+
+/** Resolves once the server is ready; rejects, with nothing left behind, when it ends before or stays silent. */
+export async function startServerProcess(options: StartOptions): Promise<{ pid: number; stop: () => Promise<void> }> {
+  const logFile = path.join(options.folder, 'server.log')
+  const log = await open(logFile, 'a')
+  const { command, args } = endedWithParent(options)
+  const child = spawn(command, args, {
+    cwd: options.folder,
+    stdio: ['ignore', log.fd, log.fd],
+    env: { PATH: process.env['PATH'], HOME: options.folder, LC_ALL: 'C', ...options.environment },
+  })
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', (code, signal) => resolve(`ended with ${signal ?? code}`))
+  })
+  await log.close()
+  const stop = async () => {
+    await end(child, ended, options.stopSignal ?? 'SIGTERM')
+    await rm(options.folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+  const outcome = await Promise.race([waitUntilReady(options.ready), ended])
+  if (outcome === 'ready' && child.pid !== undefined) return { pid: child.pid, stop }
+  const tail = (await readFile(logFile, 'utf8').catch(() => '')).slice(-logTailChars)
+  await stop()
+  throw new Error(`${options.name} did not start: ${outcome}\n${tail}`)
+}
+
+async function waitUntilReady(ready: () => Promise<boolean>): Promise<string> {
+  const deadline = Date.now() + readyDeadlineMs
+  while (Date.now() < deadline) {
+    if (await ready().catch(() => false)) return 'ready'
+    await delay(readyPollMs)
+  }
+  return `no answer within ${readyDeadlineMs / 1000} s`
+}
+
+async function end(child: ChildProcess, ended: Promise<string>, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
+  child.kill(signal)
+  const timer = setTimeout(() => child.kill('SIGKILL'), stopDeadlineMs)
+  await ended
+  clearTimeout(timer)
+}
+
+const setpriv = '/usr/bin/setpriv'
+
+/** Asks the kernel to end the server with us, and changes the user, where setpriv can do both. */
+function endedWithParent(options: StartOptions): { command: string; args: string[] } {
+  if (process.platform !== 'linux' || !existsSync(setpriv)) {
+    if (options.runAs) throw new Error(`${options.name} must not run as root, and there is no ${setpriv}.`)
+    return { command: options.command, args: [...options.args] }
+  }
+  const user = options.runAs ? [`--reuid=${options.runAs.uid}`, `--regid=${options.runAs.gid}`, '--clear-groups'] : []
+  return { command: setpriv, args: ['--pdeathsig=KILL', ...user, options.command, ...options.args] }
+}
