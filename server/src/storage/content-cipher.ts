@@ -15,6 +15,7 @@ import {
   tagSizeBytes,
   type MessageKeys,
 } from './encryption.ts'
+import { invariant } from '../platform/problem.ts'
 import { damaged, partContext, partKeysOf, type Manifest, type ManifestPart, type Place } from './manifest.ts'
 import type { ByteRange } from './object-store.ts'
 
@@ -56,12 +57,16 @@ export async function* encryptContent(options: EncryptOptions): AsyncGenerator<B
     hash.update(piece)
     for (let offset = 0; offset < piece.length;) {
       offset += parts.add(piece, offset)
-      yield* parts.takeFull()
+      const full = parts.takeFull()
+      if (full !== undefined) yield full
     }
   }
   parts.end()
+  const full = parts.takeFull()
+  if (full !== undefined) yield full
   options.onEnd({ sizeBytes, storedBytes: parts.storedBytes, sha256: hash.digest('hex'), parts: parts.done })
-  yield* parts.takeAll()
+  const rest = parts.takeRest()
+  if (rest.length > 0) yield rest
 }
 
 /** The part and chunk that are open, and the stored bytes not yet handed on. */
@@ -74,9 +79,12 @@ class PartWriter {
   #chunkIndex = 0
   #chunkBytes = 0
   #cipher: CipherGCM
-  #slab = Buffer.allocUnsafeSlow(slabBytes)
+  // Three that take turns, since fresh ones would double the collector's work: ObjectStore.put may still be writing
+  // the last while the next is full and runs over into the third.
+  readonly #slabs = [0, 1, 2].map(() => Buffer.allocUnsafeSlow(slabBytes))
+  #slab = this.#nextSlab()
   #used = 0
-  readonly #full: Buffer[] = []
+  #full: Buffer | undefined
 
   constructor(options: EncryptOptions) {
     this.#options = options
@@ -115,13 +123,16 @@ class PartWriter {
     })
   }
 
-  *takeFull(): Generator<Buffer> {
-    while (this.#full.length > 0) yield this.#full.shift()!
+  /** A slab that has become full since the last call. */
+  takeFull(): Buffer | undefined {
+    const full = this.#full
+    this.#full = undefined
+    return full
   }
 
-  *takeAll(): Generator<Buffer> {
-    yield* this.takeFull()
-    if (this.#used > 0) yield this.#slab.subarray(0, this.#used)
+  /** What is in the open slab. */
+  takeRest(): Buffer {
+    return this.#slab.subarray(0, this.#used)
   }
 
   #newPart(): MessageKeys {
@@ -139,6 +150,13 @@ class PartWriter {
     this.#append(this.#cipher.getAuthTag())
   }
 
+  #nextSlab(): Buffer {
+    // The list has three entries at every call.
+    const slab = this.#slabs.shift()!
+    this.#slabs.push(slab)
+    return slab
+  }
+
   #append(bytes: Buffer): void {
     this.storedBytes += bytes.length
     for (let offset = 0; offset < bytes.length;) {
@@ -146,9 +164,9 @@ class PartWriter {
       offset += copied
       this.#used += copied
       if (this.#used < slabBytes) continue
-      this.#full.push(this.#slab)
-      // A new one each time: whoever took the last may still be writing it.
-      this.#slab = Buffer.allocUnsafeSlow(slabBytes)
+      invariant(this.#full === undefined, 'at most one slab waits to be taken')
+      this.#full = this.#slab
+      this.#slab = this.#nextSlab()
       this.#used = 0
     }
   }
@@ -208,24 +226,34 @@ export async function* decryptStretch(
   stored: ExactReader,
   stretch: PartStretch,
   options: DecryptOptions,
-): AsyncGenerator<Buffer, void, undefined> {
+): AsyncGenerator<Buffer[], void, undefined> {
   const keys = partKeysOf(options.objectKey, options.place, options.manifest, stretch.partIndex)
   // The manifest holds a part for each index of a stretch.
   const sizeBytes = options.manifest.parts[stretch.partIndex]!.size_bytes
   if (stretch.firstChunk === 0 && !timingSafeEqual(await stored.read(headSizeBytes), headOf(keys)))
     throw damaged('The stored bytes are of another part')
+  const lastOfPart = chunksCountOf(sizeBytes) - 1
   let skip = stretch.skipBytes
   let left = stretch.takeBytes
-  const lastOfPart = chunksCountOf(sizeBytes) - 1
+  let batch: Buffer[] = []
   for (let index = stretch.firstChunk; index <= stretch.lastChunk; index++) {
-    const length = index === lastOfPart ? sizeBytes % chunkSizeBytes : chunkSizeBytes
-    const content = openChunk(keys, index, await stored.read(length + tagSizeBytes))
-    if (content === undefined) throw damaged('The stored bytes have been changed')
-    const wanted = content.subarray(skip, skip + left)
+    const storedBytes = (index === lastOfPart ? sizeBytes % chunkSizeBytes : chunkSizeBytes) + tagSizeBytes
+    const inHand = stored.take(storedBytes)
+    // Before it waits for more, what is decrypted goes on: good chunks are not lost to a bad one that follows.
+    if (inHand === undefined && batch.length > 0) {
+      yield batch
+      batch = []
+    }
+    const content = openChunk(keys, index, inHand ?? (await stored.read(storedBytes)))
+    if (content === undefined) {
+      if (batch.length > 0) yield batch
+      throw damaged('The stored bytes have been changed')
+    }
+    batch.push(content.subarray(skip, skip + left))
+    left -= Math.min(content.length - skip, left)
     skip = 0
-    left -= wanted.length
-    if (wanted.length > 0) yield wanted
   }
+  yield batch
 }
 
 /** Takes exact lengths out of a stream whose pieces are cut anywhere. */
@@ -238,9 +266,15 @@ export class ExactReader {
     this.#source = source[Symbol.asyncIterator]()
   }
 
-  /** The next bytes, without a copy where they lie in one piece. Throws Problem('object_damaged') when the stream ends before. */
+  /** The next bytes without a wait or a copy, when they lie in the piece at hand. */
+  take(sizeBytes: number): Uint8Array | undefined {
+    return this.#piece.length - this.#offset >= sizeBytes ? this.#take(sizeBytes) : undefined
+  }
+
+  /** The next bytes. Throws Problem('object_damaged') when the stream ends before. */
   async read(sizeBytes: number): Promise<Uint8Array> {
-    if (this.#piece.length - this.#offset >= sizeBytes) return this.#take(sizeBytes)
+    const inHand = this.take(sizeBytes)
+    if (inHand !== undefined) return inHand
     const gathered = Buffer.allocUnsafe(sizeBytes)
     for (let filled = 0; filled < sizeBytes;) {
       if (this.#offset === this.#piece.length) await this.#next()
@@ -267,24 +301,4 @@ export class ExactReader {
     this.#piece = step.value
     this.#offset = 0
   }
-}
-
-/** Joins small buffers into larger ones; on an error first hands on what came before it. */
-export async function* inSlabs(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-  let slab = Buffer.allocUnsafeSlow(slabBytes)
-  let used = 0
-  try {
-    for await (const piece of source) {
-      if (used + piece.length > slabBytes) {
-        yield slab.subarray(0, used)
-        slab = Buffer.allocUnsafeSlow(slabBytes)
-        used = 0
-      }
-      used += piece.copy(slab, used)
-    }
-  } catch (error) {
-    if (used > 0) yield slab.subarray(0, used)
-    throw error
-  }
-  if (used > 0) yield slab.subarray(0, used)
 }

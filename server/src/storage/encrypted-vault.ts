@@ -10,7 +10,6 @@ import {
   decryptStretch,
   encryptContent,
   ExactReader,
-  inSlabs,
   partSizeBytesDefault,
   stretchesOf,
   type EncryptedContent,
@@ -128,8 +127,8 @@ function clip(object: SealedObject, range: ByteRange | undefined): ByteRange {
 
 /** A stream that lets go of the store when it is given up, even before it was read from. */
 function readableOf(
-  first: IteratorResult<Buffer, void>,
-  rest: AsyncGenerator<Buffer, void>,
+  first: IteratorResult<Buffer[], void>,
+  rest: AsyncGenerator<Buffer[], void>,
   abandon: () => void,
 ): Readable {
   let started = false
@@ -139,7 +138,10 @@ function readableOf(
       const step = started ? rest.next() : Promise.resolve(first)
       started = true
       step.then(
-        ({ done, value }) => this.push(done === true ? null : value),
+        ({ done, value }) => {
+          if (done === true) this.push(null)
+          else for (const piece of value) this.push(piece)
+        },
         (error: Error) => this.destroy(error),
       )
     },
@@ -162,16 +164,13 @@ interface DecryptObject {
   signal: AbortSignal
 }
 
-async function* decryptObject(read: DecryptObject): AsyncGenerator<Buffer, void, undefined> {
+async function* decryptObject(read: DecryptObject): AsyncGenerator<Buffer[], void, undefined> {
   const { object, manifest, objectKey } = read
   const options = { objectKey, place: object, manifest }
   for (const { key, range, stretches } of readsOf(object, manifest, stretchesOf(manifest, read.wanted))) {
     const stored = new ExactReader(await openStored(read, key, range))
-    const contents = async function* (): AsyncGenerator<Buffer> {
-      for (const stretch of stretches) yield* decryptStretch(stored, stretch, options)
-    }
     try {
-      yield* inSlabs(contents())
+      for (const stretch of stretches) yield* decryptStretch(stored, stretch, options)
     } finally {
       await stored.close()
     }

@@ -77,6 +77,18 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
       expect((await buffer(await store.get(key, { range }))).equals(content.subarray(9_000_000, 9_000_100))).toBe(true)
     })
 
+    test('has done with the memory of a piece when it asks for the second one after it', async () => {
+      const key = newKey()
+      const slabs = [Buffer.alloc(300_000), Buffer.alloc(300_000)]
+      const body = async function* (): AsyncGenerator<Uint8Array> {
+        for (let i = 0; i < 80; i++) yield slabs[i % 2]!.fill(i)
+      }
+      await store.put(key, body())
+      const content = await bytesOf(key)
+      for (let i = 0; i < 80; i++)
+        expect(content.subarray(i * 300_000, (i + 1) * 300_000).every((byte) => byte === i)).toBe(true)
+    })
+
     test('replaces an object as a whole', async () => {
       const key = newKey()
       await store.put(key, bodyOf(Buffer.from('the first, longer one')))

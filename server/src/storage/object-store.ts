@@ -39,6 +39,10 @@ export interface ObjectStore {
   /** What survives what, in one line for people. */
   readonly durability: string
   readonly capabilities: StoreCapabilities
+  /**
+   * The body may use the memory of a piece again once it is asked for the second piece after it: a store keeps at
+   * most the last piece while it waits for the next one.
+   */
   put(key: string, body: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<ObjectInfo>
   get(key: string, options?: { range?: ByteRange; signal?: AbortSignal }): Promise<Readable>
   head(key: string, options?: { signal?: AbortSignal }): Promise<ObjectInfo | undefined>

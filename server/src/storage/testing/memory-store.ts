@@ -18,7 +18,7 @@ export function createMemoryStore(): ObjectStore & { objects: Map<string, Buffer
     capabilities: { conditionalPut: false, presign: false },
     async put(key, body) {
       const pieces: Uint8Array[] = []
-      for await (const piece of body) pieces.push(piece)
+      for await (const piece of body) pieces.push(Buffer.from(piece))
       objects.set(key, Buffer.concat(pieces))
       return { key, sizeBytes: find(key).length }
     },
