@@ -2,40 +2,52 @@
 // Prints each step and ends with 1 when one failed, after having run them all.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { install, projectFolder, projectNode } from './project.mjs'
 
-const bin = (name) => `node_modules/.bin/${name}`
+await install()
 
-function run(name, command, args) {
-  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64e6 })
-  const ok = status === 0
-  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name}`)
-  if (!ok) console.log(stdout + stderr)
-  return ok
+/** A tool of the lockfile, run under the project's Node whatever the machine's is. */
+function tool(name, args) {
+  const folder = path.join(projectFolder, 'node_modules', name)
+  const { bin } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'))
+  const file = typeof bin === 'string' ? bin : (bin[name] ?? Object.values(bin)[0])
+  return spawnSync(projectNode(), [path.join(folder, file), ...args], {
+    cwd: projectFolder,
+    encoding: 'utf8',
+    maxBuffer: 64e6,
+  })
+}
+
+function report(name, { status, stdout, stderr }) {
+  console.log(`${status === 0 ? 'ok  ' : 'FAIL'} ${name}`)
+  if (status !== 0) console.log(stdout + stderr)
+  return status === 0
 }
 
 /** The lint run must report every fault planted in test/lint-canary, or it has gone blind. */
 function canary() {
-  const { stdout } = spawnSync(bin('oxlint'), ['--format', 'json', 'test/lint-canary'], {
-    encoding: 'utf8',
-  })
+  const { stdout } = tool('oxlint', ['--format', 'json', 'test/lint-canary'])
   const codes = JSON.parse(stdout).diagnostics.map((diagnostic) => diagnostic.code)
-  const missing = ['no-restricted-imports', 'no-restricted-globals', 'no-cycle'].filter(
-    (rule) => !codes.some((code) => code.includes(rule)),
-  )
+  const rules = ['no-restricted-imports', 'no-restricted-globals', 'no-cycle']
+  const missing = rules.filter((rule) => !codes.some((code) => code.includes(rule)))
   console.log(missing.length === 0 ? 'ok   lint canary' : `FAIL lint canary: not reported: ${missing.join(', ')}`)
   return missing.length === 0
 }
 
+const has = (file) => existsSync(path.join(projectFolder, file))
+const script = (name, args) =>
+  spawnSync(projectNode(), [`scripts/${name}`, ...args], { cwd: projectFolder, encoding: 'utf8' })
+
 const results = [
-  run('types', bin('tsc'), ['-p', '.']),
-  existsSync('dashboard/tsconfig.json') ? run('types of the dashboard', bin('tsc'), ['-p', 'dashboard']) : true,
-  run('lint', bin('oxlint'), ['--type-aware', '--deny-warnings', '--ignore-pattern', 'test/lint-canary']),
+  report('lockfile', script('complete-lockfile.mjs', ['--check'])),
+  report('types', tool('typescript', ['-p', '.'])),
+  has('dashboard/tsconfig.json') ? report('types of the dashboard', tool('typescript', ['-p', 'dashboard'])) : true,
+  report('lint', tool('oxlint', ['--type-aware', '--deny-warnings', '--ignore-pattern', 'test/lint-canary'])),
   canary(),
-  run('format', bin('oxfmt'), ['--check', '.']),
-  existsSync('knip.json') ? run('dead code', bin('knip'), []) : true,
-  existsSync('scripts/generate-docs.ts')
-    ? run('generated docs', bin('node'), ['scripts/generate-docs.ts', '--check'])
-    : true,
+  report('format', tool('oxfmt', ['--check', '.'])),
+  has('knip.json') ? report('dead code', tool('knip', [])) : true,
+  has('scripts/generate-docs.ts') ? report('generated docs', script('generate-docs.ts', ['--check'])) : true,
 ]
 process.exit(results.every(Boolean) ? 0 : 1)
