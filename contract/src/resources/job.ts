@@ -31,9 +31,12 @@ export const StepResource = Type.Object(
     state: Type.Enum([...stepStates]),
     needs: Type.Array(Type.String()),
     tasks_total: Type.Integer({ minimum: 0 }),
-    tasks_done: Type.Integer({ minimum: 0 }),
+    tasks_done: Type.Integer({ minimum: 0, description: 'Ended well.' }),
     tasks_failed: Type.Integer({ minimum: 0 }),
-    attempts: Type.Integer({ minimum: 0 }),
+    attempts: Type.Integer({
+      minimum: 0,
+      description: 'Attempts so far; of a fanned-out step, the most that one of its first 200 tasks has needed.',
+    }),
     started_at: OrNull(Timestamp),
     finished_at: OrNull(Timestamp),
     result: Type.Unknown({ description: "The processor's JSON result; for a fanned-out step, null." }),
@@ -56,7 +59,7 @@ export const JobResource = Type.Object(
     priority: Type.Enum([...lanes]),
     estimated_completion: OrNull(Timestamp),
     output_files: Type.Array(Type.String(), { description: 'The uri of each output.' }),
-    outputs: Type.Array(OutputResource),
+    outputs: Type.Array(OutputResource, { description: 'In the order in which they were made, the first 10,000.' }),
     metadata: Type.Object({
       processing_time: OrNull(
         Type.Number({ description: 'Seconds from the start of the first task to the end of the last.' }),
