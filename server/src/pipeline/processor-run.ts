@@ -24,8 +24,7 @@ export function defineRun<Parameters extends TObject>(
       return reject('parameters_invalid', `${first?.instancePath || '/'} ${first?.message ?? 'is not valid'}.`)
     }
     try {
-      // Value.Check has just proved the shape.
-      return await work({ ...run, parameters: parameters as Static<Parameters> })
+      return await work({ ...run, parameters })
     } catch (error) {
       if (error instanceof Problem) return reject(error.code, error.detail ?? error.message)
       throw error

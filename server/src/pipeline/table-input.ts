@@ -23,7 +23,9 @@ export const tableParameters = {
     Type.String({ maxLength: 40, description: 'Encoding of a CSV file, e.g. windows-1252. Found out when absent.' }),
   ),
   header: Type.Optional(
-    Type.Boolean({ description: 'Whether the first row of a CSV file or a sheet names the columns. Found out when absent.' }),
+    Type.Boolean({
+      description: 'Whether the first row of a CSV file or a sheet names the columns. Found out when absent.',
+    }),
   ),
   sheet: Type.Optional(
     Type.String({ maxLength: 255, description: 'Name of the sheet of a workbook. The first one when absent.' }),

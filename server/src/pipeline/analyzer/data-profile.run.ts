@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { identifier, withDuckdb, type Duckdb } from '../formats/duckdb.ts'
+import { identifier, textOf, withDuckdb, type Duckdb } from '../formats/duckdb.ts'
 import { withTable } from '../formats/table-reader.ts'
 import { countRows, refuseBadRecords, type TableColumn } from '../formats/table.ts'
 import { defineRun, inputOf } from '../processor-run.ts'
@@ -24,7 +24,9 @@ export const run = defineRun(dataProfile, async ({ parameters, scratchFolder, ..
       const told = table.columns.slice(0, parameters.columns_max)
       const columns: ProfileColumn[] = []
       for (let at = 0; at < told.length; at += columnsAtOnceCount)
-        columns.push(...(await describeColumns(database, told.slice(at, at + columnsAtOnceCount), rowsCount, parameters)))
+        columns.push(
+          ...(await describeColumns(database, told.slice(at, at + columnsAtOnceCount), rowsCount, parameters)),
+        )
       return {
         kind: 'table-profile',
         format: table.format,
@@ -59,7 +61,6 @@ async function describeColumns(
     const found = value === null || value === undefined ? Number.NaN : Number(value)
     return Number.isFinite(found) ? found : null
   }
-  const text = (name: string): string | null => (facts[name] === null || facts[name] === undefined ? null : String(facts[name]))
   const described = columns.map(({ name, type }, index): ProfileColumn => {
     const [p25, p50, p75] = [number(`q1_${index}`), number(`q2_${index}`), number(`q3_${index}`)]
     return {
@@ -68,8 +69,8 @@ async function describeColumns(
       kind: kindOf(type),
       nulls_count: rowsCount - (number(`count_${index}`) ?? 0),
       distinct_count: Math.min(number(`distinct_${index}`) ?? 0, number(`count_${index}`) ?? 0),
-      min: text(`min_${index}`),
-      max: text(`max_${index}`),
+      min: textOf(facts[`min_${index}`]),
+      max: textOf(facts[`max_${index}`]),
       mean: number(`mean_${index}`),
       standard_deviation: number(`deviation_${index}`),
       quantiles: p25 === null || p50 === null || p75 === null ? null : { p25, p50, p75 },
@@ -78,7 +79,8 @@ async function describeColumns(
     }
   })
   await addHistograms(database, described, wishes.bins)
-  if (wishes.top > 0) for (const column of described) column.top = await topValues(database, column, rowsCount, wishes.top)
+  if (wishes.top > 0)
+    for (const column of described) column.top = await topValues(database, column, rowsCount, wishes.top)
   return described
 }
 
@@ -123,7 +125,7 @@ async function addHistograms(database: Duckdb, columns: ProfileColumn[], bins: n
   counted.forEach(({ column, from, to, step }, index) => {
     // DuckDB's histogram is a map, which comes as a list of its entries.
     const entries = (row[`h${index}`] ?? []) as { key: number; value: string }[]
-    const counts = new Map(entries.map(({ key, value }) => [Number(key), Number(value)]))
+    const counts = new Map(entries.map(({ key, value }) => [key, Number(value)]))
     column.histogram = Array.from({ length: bins }, (_, bin) => ({
       from: from + bin * step,
       to: bin === bins - 1 ? to : from + (bin + 1) * step,
@@ -146,5 +148,5 @@ async function topValues(
     `SELECT left(CAST(${name} AS VARCHAR), ${valueCharactersMax}) AS value, count(*) AS count FROM profiled
      WHERE ${name} IS NOT NULL GROUP BY ${name} ORDER BY count(*) DESC, value LIMIT ${top}`,
   )
-  return rows.map((row) => ({ value: String(row['value']), count: Number(row['count']) }))
+  return rows.map((row) => ({ value: textOf(row['value']) ?? '', count: Number(row['count']) }))
 }

@@ -14,7 +14,10 @@ async function profiled(file: TestFile, parameters: Record<string, unknown> = {}
 }
 
 test('columns are described with gaps, ranges, quantiles, histogram and frequent values', async () => {
-  const rows = Array.from({ length: 100 }, (_, n) => `${n},${n % 10 === 0 ? '' : ['red', 'green'][n % 2]},2024-01-${String((n % 28) + 1).padStart(2, '0')}`)
+  const rows = Array.from(
+    { length: 100 },
+    (_, n) => `${n},${n % 10 === 0 ? '' : ['red', 'green'][n % 2]},2024-01-${String((n % 28) + 1).padStart(2, '0')}`,
+  )
   const profile = await profiled(csv(`id,colour,day\n${rows.join('\n')}\n`), { bins: 10 })
   expect(profile).toMatchObject({ kind: 'table-profile', rows_count: 100, columns_count: 3, skipped_rows_count: 0 })
   const [id, colour, day] = profile.columns
@@ -43,7 +46,11 @@ test('the result stays small for a wide table of long values', async () => {
 })
 
 test('nested values and empty tables are described as far as they go', async () => {
-  const nested = await profiled({ name: 'a.json', contentType: 'application/json', bytes: '[{"a":{"b":1},"c":[1]},{"a":null,"c":[]}]' })
+  const nested = await profiled({
+    name: 'a.json',
+    contentType: 'application/json',
+    bytes: '[{"a":{"b":1},"c":[1]},{"a":null,"c":[]}]',
+  })
   expect(nested.columns.map(({ kind, nulls_count: nulls }) => [kind, nulls])).toEqual([
     ['nested', 1],
     ['nested', 0],

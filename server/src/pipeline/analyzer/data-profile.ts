@@ -8,7 +8,8 @@ export const dataProfile = defineProcessor({
   name: 'data.profile',
   stage: 'analyze',
   version: 1,
-  summary: 'Describes a table: columns, types, gaps, distinct values, ranges, quantiles, histograms and frequent values.',
+  summary:
+    'Describes a table: columns, types, gaps, distinct values, ranges, quantiles, histograms and frequent values.',
   accepts: tableTypes,
   parameters: Type.Object(
     {

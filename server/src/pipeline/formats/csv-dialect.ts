@@ -80,7 +80,9 @@ function looksLikeHeader(records: string[][]): boolean {
   const [first, ...rest] = records
   if (first === undefined) return false
   const below = rest.slice(0, 50)
-  if (first.some((cell, column) => !numberOrDate.test(cell) && below.some((row) => numberOrDate.test(row[column] ?? ''))))
+  if (
+    first.some((cell, column) => !numberOrDate.test(cell) && below.some((row) => numberOrDate.test(row[column] ?? '')))
+  )
     return true
   return first.every((cell) => cell.trim() !== '' && !numberOrDate.test(cell))
 }
@@ -90,7 +92,11 @@ export function columnNames(cells: readonly string[]): string[] {
   const used = new Set<string>()
   return cells.map((cell, index) => {
     // Names go into SQL, reports and other files: control characters have no place in them.
-    const base = cell.replaceAll(/\p{Cc}+/gu, ' ').trim().slice(0, nameCharactersMax) || `column_${index + 1}`
+    const base =
+      cell
+        .replaceAll(/\p{Cc}+/gu, ' ')
+        .trim()
+        .slice(0, nameCharactersMax) || `column_${index + 1}`
     let name = base
     for (let number = 2; used.has(name.toLowerCase()); number += 1) name = `${base}_${number}`
     used.add(name.toLowerCase())

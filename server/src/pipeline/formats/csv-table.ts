@@ -4,8 +4,8 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Problem } from '../../platform/problem.ts'
 import { detectDialect, parseSample, type CsvDialect } from './csv-dialect.ts'
-import { linesAt } from './csv-records.ts'
-import { identifier, literal, type Duckdb } from './duckdb.ts'
+import { csvRecordPlaces, linesAt } from './csv-records.ts'
+import { identifier, literal, textOf, type Duckdb } from './duckdb.ts'
 import type { BadRecord, Table, TableColumn, TableSource } from './table.ts'
 import { refuseWide } from './table.ts'
 import { detectEncoding, writeUtf8Copy } from './text-encoding.ts'
@@ -52,7 +52,10 @@ async function readSample(path: string): Promise<string> {
   const file = await open(path)
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(sampleBytes), 0, sampleBytes, 0)
-    const text = buffer.subarray(0, bytesRead).toString('utf8').replace(/^\ufeff/u, '')
+    const text = buffer
+      .subarray(0, bytesRead)
+      .toString('utf8')
+      .replace(/^\ufeff/u, '')
     return bytesRead < sampleBytes ? `${text}\n` : text
   } finally {
     await file.close()
@@ -78,7 +81,13 @@ async function typedTable(
   source: TableSource,
   { path, encoding, dialect, sample }: { path: string; encoding: string; dialect: CsvDialect; sample: string },
 ): Promise<Omit<Table, 'columns' | 'bad'>> {
-  const facts = { format: 'csv' as const, encoding, delimiter: dialect.delimiter, hasHeader: dialect.hasHeader, textPath: path }
+  const facts = {
+    format: 'csv' as const,
+    encoding,
+    delimiter: dialect.delimiter,
+    hasHeader: dialect.hasHeader,
+    linesOfRows: (rows: readonly number[]) => linesOfRows({ path, dialect, rows, skipped: new Set() }),
+  }
   if (source.asText === true) return { ...facts, relation: csvRelation(path, dialect, asText(dialect.names), exactly) }
   // Types are guessed from the sample, but never for a column whose values have leading zeros: post codes, account
   // and telephone numbers would lose them.
@@ -113,8 +122,7 @@ export async function stageCsv(source: TableSource, csv: CsvFile): Promise<Table
       cause,
     })
   }
-  const columns =
-    source.asText === true ? asText(dialect.names) : await inferTypes(database, 'staged', dialect.names)
+  const columns = source.asText === true ? asText(dialect.names) : await inferTypes(database, 'staged', dialect.names)
   return {
     format: 'csv',
     relation: `(SELECT ${columns.map(castSql).join(', ')} FROM staged)`,
@@ -123,12 +131,45 @@ export async function stageCsv(source: TableSource, csv: CsvFile): Promise<Table
     encoding,
     delimiter: dialect.delimiter,
     hasHeader: dialect.hasHeader,
-    textPath: path,
+    linesOfRows: async (rows) => linesOfRows({ path, dialect, rows, skipped: await rejectedOffsets(database) }),
   }
 }
 
 const castSql = ({ name, type }: TableColumn): string =>
   type === 'VARCHAR' ? identifier(name) : `CAST(${identifier(name)} AS ${type}) AS ${identifier(name)}`
+
+async function rejectedOffsets(database: Duckdb): Promise<Set<number>> {
+  const rows = await database.rows('SELECT DISTINCT line_byte_position - 1 AS bytes FROM reject_errors')
+  return new Set(rows.map(({ bytes }) => Number(bytes)))
+}
+
+/** Walks the file up to the last row wanted. Rejected records and blank lines are no rows. */
+async function linesOfRows(options: {
+  path: string
+  dialect: CsvDialect
+  rows: readonly number[]
+  skipped: Set<number>
+}): Promise<Map<number, number>> {
+  const { path, dialect, skipped } = options
+  const wanted = new Set(options.rows)
+  const lines = new Map<number, number>()
+  let row = dialect.hasHeader ? -1 : 0
+  // DuckDB counts the blank lines before a rejected record to it, so that it begins at the first of them.
+  let blankFrom: number | undefined
+  for await (const { line, offsetBytes, blank } of csvRecordPlaces(path, dialect.delimiter)) {
+    if (lines.size === wanted.size) break
+    if (blank && dialect.names.length > 1) {
+      blankFrom ??= offsetBytes
+      continue
+    }
+    const isSkipped = skipped.has(offsetBytes) || (blankFrom !== undefined && skipped.has(blankFrom))
+    blankFrom = undefined
+    if (isSkipped) continue
+    row += 1
+    if (wanted.has(row)) lines.set(row, line)
+  }
+  return lines
+}
 
 async function badRecords(database: Duckdb, path: string): Promise<Table['bad']> {
   const [{ count } = { count: 0 }] = await database.rows(
@@ -139,13 +180,14 @@ async function badRecords(database: Duckdb, path: string): Promise<Table['bad']>
     `SELECT line_byte_position - 1 AS offset, min(error_type::VARCHAR) AS kind, min(error_message) AS message
      FROM reject_errors GROUP BY ALL ORDER BY ALL LIMIT ${badRecordsToldMax}`,
   )
-  const lines = await linesAt(path, rows.map((row) => Number(row['offset'])))
-  const first = rows.map(
-    (row): BadRecord => ({
-      line: lines.get(Number(row['offset'])) ?? 0,
-      reason: reasonOf(String(row['kind']), String(row['message'])),
-    }),
+  const lines = await linesAt(
+    path,
+    rows.map((row) => Number(row['offset'])),
   )
+  const first = rows.map((row): BadRecord => ({
+    line: lines.get(Number(row['offset'])) ?? 0,
+    reason: reasonOf(textOf(row['kind']) ?? '', textOf(row['message']) ?? ''),
+  }))
   return { count: Number(count), first }
 }
 

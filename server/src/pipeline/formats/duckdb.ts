@@ -58,6 +58,12 @@ const databaseOn = (connection: DuckDBConnection): Duckdb => ({
   rows: async (sql) => (await connection.runAndReadAll(sql)).getRowObjectsJson(),
 })
 
+/** A scalar of a row as text; nothing for NULL. */
+export function textOf(value: Json | undefined): string | null {
+  if (value === null || value === undefined) return null
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
 /** A text literal. NUL cannot be written in one and is dropped. */
 export const literal = (text: string): string => `'${text.replaceAll('\0', '').replaceAll("'", "''")}'`
 

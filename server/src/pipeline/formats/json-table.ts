@@ -54,11 +54,29 @@ export async function stageJson(
     await source.database.run(`CREATE OR REPLACE TEMP TABLE staged AS FROM ${relation}`)
   } catch (cause) {
     const place = /in (?:line|record\/value) (\d+)/u.exec(cause instanceof Error ? cause.message : '')?.[1]
-    const where = place === undefined ? '' : ` The first fault is in ${format === 'jsonl' ? 'line' : 'record'} ${place}.`
+    const where =
+      place === undefined ? '' : ` The first fault is in ${format === 'jsonl' ? 'line' : 'record'} ${place}.`
     throw new Problem('file_unreadable', { detail: `The file is not valid JSON, or it was cut off.${where}`, cause })
   }
-  return { format, relation: 'staged', bad: clean.bad }
+  return { format, relation: 'staged', bad: clean.bad, ...(format === 'jsonl' ? jsonlLines(source.file.path) : {}) }
 }
+
+/** Where the rows of a JSONL file stand; blank and faulty lines are no rows. */
+export const jsonlLines = (path: string): Required<Pick<Table, 'linesOfRows'>> => ({
+  linesOfRows: async (rows) => {
+    const wanted = new Set(rows)
+    const lines = new Map<number, number>()
+    let [row, line] = [0, 0]
+    for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
+      line += 1
+      if (text.trim() === '' || faultOf(text) !== undefined) continue
+      row += 1
+      if (wanted.has(row)) lines.set(row, line)
+      if (lines.size === wanted.size) break
+    }
+    return lines
+  },
+})
 
 async function cleanLines(path: string, target: string): Promise<{ path: string; bad: Table['bad'] }> {
   const first: BadRecord[] = []

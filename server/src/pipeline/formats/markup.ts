@@ -19,7 +19,10 @@ export interface MarkupHandler {
 const localName = (name: string): string => name.slice(name.indexOf(':') + 1)
 
 /** A reader to push chunks into. Its write throws file_too_complex for nesting without measure. */
-export function markupReader(handler: MarkupHandler, kind: 'xml' | 'html' = 'xml'): { write(chunk: string): void; end(): void } {
+export function markupReader(
+  handler: MarkupHandler,
+  kind: 'xml' | 'html' = 'xml',
+): { write(chunk: string): void; end(): void } {
   let depth = 0
   const parser = new Parser(
     {

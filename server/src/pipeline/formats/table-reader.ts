@@ -7,8 +7,8 @@
 
 import { Problem } from '../../platform/problem.ts'
 import { openCsv, stageCsv } from './csv-table.ts'
-import { literal } from './duckdb.ts'
-import { refuseDeepJson, stageJson } from './json-table.ts'
+import { literal, textOf } from './duckdb.ts'
+import { jsonlLines, refuseDeepJson, stageJson } from './json-table.ts'
 import { refuseWide, type Table, type TableSource } from './table.ts'
 import { formatOf } from './table-format.ts'
 import { xlsxTable } from './xlsx-table.ts'
@@ -34,7 +34,14 @@ export async function withTable<T>(source: TableSource, work: (table: Table) => 
       await refuseDeepJson(source.file.path, format === 'jsonl')
       const read = `read_json(${literal(source.file.path)}, format = '${format === 'jsonl' ? 'newline_delimited' : 'auto'}', maximum_object_size = ${jsonObjectBytesMax}`
       return orElse(
-        async () => work(await described(source, { format, relation: `${read})` })),
+        async () =>
+          work(
+            await described(source, {
+              format,
+              relation: `${read})`,
+              ...(format === 'jsonl' ? jsonlLines(source.file.path) : {}),
+            }),
+          ),
         async () => work(await described(source, await stageJson(source, format, jsonObjectBytesMax))),
       )
     }
@@ -81,7 +88,9 @@ async function described(
 ): Promise<Table> {
   const rows = await database.rows(`DESCRIBE SELECT * FROM ${table.relation}`)
   refuseWide(rows.length)
-  const columns = rows.map((row) => ({ name: String(row['column_name']), type: String(row['column_type']) }))
+  const columns = rows.map((row) => ({
+    name: textOf(row['column_name']) ?? '',
+    type: textOf(row['column_type']) ?? '',
+  }))
   return { bad: { count: 0, first: [] }, ...table, columns }
 }
-

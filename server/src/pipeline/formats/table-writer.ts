@@ -37,12 +37,22 @@ export interface CopyOptions {
 }
 
 /** Writes the rows to `path`, over what is there, and gives their number. */
-export async function copyTable({ database, table, path, to, compression, delimiter, exact }: CopyOptions): Promise<number> {
+export async function copyTable({
+  database,
+  table,
+  path,
+  to,
+  compression,
+  delimiter,
+  exact,
+}: CopyOptions): Promise<number> {
   const isGuarded = to === 'csv' && !exact
   const list = table.columns.map(({ name, type }) => {
     const expression = valueFor(to, { name, type }, isGuarded)
     const outputName = isGuarded ? guardedText(name) : name
-    return expression === identifier(name) && outputName === name ? expression : `${expression} AS ${identifier(outputName)}`
+    return expression === identifier(name) && outputName === name
+      ? expression
+      : `${expression} AS ${identifier(outputName)}`
   })
   const options = {
     csv: `FORMAT csv, HEADER true, DELIMITER ${literal(delimiter)}, QUOTE '"', ESCAPE '"'`,

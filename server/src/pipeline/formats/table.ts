@@ -32,8 +32,8 @@ export interface Table {
   /** The sheet that was read, and all there are. */
   sheet?: string
   sheets?: string[]
-  /** Text file behind the relation, in UTF-8, for looking lines up. */
-  textPath?: string
+  /** Lines of the file in which the rows of these numbers (from 1) begin; for text formats. */
+  linesOfRows?(rows: readonly number[]): Promise<Map<number, number>>
 }
 
 /** Wider tables cost memory in proportion to their width, in every step. */

@@ -40,10 +40,13 @@ function encodingOfMark(start: Buffer): string | undefined {
 }
 
 function guess(sample: Buffer): string {
-  const zeros = sample.reduce((counts, byte, index) => {
-    if (byte === 0) counts[index % 2 === 0 ? 0 : 1] += 1
-    return counts
-  }, [0, 0] as [number, number])
+  const zeros = sample.reduce(
+    (counts, byte, index) => {
+      if (byte === 0) counts[index % 2 === 0 ? 0 : 1] += 1
+      return counts
+    },
+    [0, 0] as [number, number],
+  )
   // Western text in UTF-16 is half zeros, all on one side.
   if (zeros[1] > sample.length / 4 && zeros[0] < sample.length / 50) return 'utf-16le'
   if (zeros[0] > sample.length / 4 && zeros[1] < sample.length / 50) return 'utf-16be'

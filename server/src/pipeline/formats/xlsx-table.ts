@@ -63,7 +63,9 @@ async function writeSheet(options: {
     const line = `${Array.from(row, (cell, column) => writeCell(cell, column, kinds)).join(',')}\n`
     bytes += line.length
     if (bytes > csvBytesMax)
-      throw new Problem('file_too_complex', { detail: `The sheet holds more than ${csvBytesMax / 1024 ** 3} GiB of text.` })
+      throw new Problem('file_too_complex', {
+        detail: `The sheet holds more than ${csvBytesMax / 1024 ** 3} GiB of text.`,
+      })
     if (!output.write(line)) await once(output, 'drain')
   }
   output.end()
@@ -74,7 +76,8 @@ async function writeSheet(options: {
   return { hasHeader, columns: all.map((name, column) => ({ name, type: typeOf(kinds[column]) })) }
 }
 
-const looksLikeHeader = (row: XlsxRow): boolean => Array.from(row).every((cell) => cell === undefined || cell.kind === 'text')
+const looksLikeHeader = (row: XlsxRow): boolean =>
+  Array.from(row).every((cell) => cell === undefined || cell.kind === 'text')
 
 /** The cell in CSV, with its column's kind widened to it. */
 function writeCell(cell: XlsxCell | undefined, column: number, kinds: (Kind | undefined)[]): string {

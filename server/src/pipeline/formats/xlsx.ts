@@ -32,7 +32,8 @@ export const withWorkbook = <T>(path: string, work: (workbook: Workbook) => Prom
   withZip(path, async (parts) => {
     const root = await rootPart(parts)
     const { sheets, isFrom1904 } = await readWorkbook(parts, root)
-    if (sheets.size === 0) throw new Problem('file_unreadable', { detail: 'The file is not a whole Excel workbook: it has no sheet.' })
+    if (sheets.size === 0)
+      throw new Problem('file_unreadable', { detail: 'The file is not a whole Excel workbook: it has no sheet.' })
     const folder = posix.dirname(root)
     const strings = await readSharedStrings(parts, posix.join(folder, 'sharedStrings.xml'))
     const isDate = await readDateStyles(parts, posix.join(folder, 'styles.xml'))
@@ -61,8 +62,14 @@ export async function relationTargets(parts: ZipParts, name: string): Promise<Ma
   return targets
 }
 
-async function readWorkbook(parts: ZipParts, root: string): Promise<{ sheets: Map<string, string>; isFrom1904: boolean }> {
-  const relations = await relationTargets(parts, posix.join(posix.dirname(root), '_rels', `${posix.basename(root)}.rels`))
+async function readWorkbook(
+  parts: ZipParts,
+  root: string,
+): Promise<{ sheets: Map<string, string>; isFrom1904: boolean }> {
+  const relations = await relationTargets(
+    parts,
+    posix.join(posix.dirname(root), '_rels', `${posix.basename(root)}.rels`),
+  )
   const sheets = new Map<string, string>()
   let isFrom1904 = false
   await readMarkup([await parts.whole(root, metadataBytesMax)], {
@@ -70,7 +77,8 @@ async function readWorkbook(parts: ZipParts, root: string): Promise<{ sheets: Ma
       if (tag === 'workbookPr') isFrom1904 = ['1', 'true'].includes(attributes['date1904'] ?? '')
       if (tag !== 'sheet') return
       const target = relations.get(attributes['r:id'] ?? '')
-      if (target !== undefined && parts.has(target)) sheets.set(attributes['name'] ?? `Sheet ${sheets.size + 1}`, target)
+      if (target !== undefined && parts.has(target))
+        sheets.set(attributes['name'] ?? `Sheet ${sheets.size + 1}`, target)
     },
   })
   return { sheets, isFrom1904 }
@@ -108,9 +116,12 @@ async function readSharedStrings(parts: ZipParts, name: string): Promise<string[
 
 /** Control characters stand as _xHHHH_ in OOXML (ECMA-376, ST_Xstring). */
 const unescapeControl = (text: string): string =>
-  text.includes('_x') ? text.replaceAll(/_x([0-9A-Fa-f]{4})_/gu, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))) : text
+  text.includes('_x')
+    ? text.replaceAll(/_x([0-9A-Fa-f]{4})_/gu, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    : text
 
-const isBuiltInDate = (id: number): boolean => (id >= 14 && id <= 22) || (id >= 27 && id <= 36) || (id >= 45 && id <= 47) || (id >= 50 && id <= 58)
+const isBuiltInDate = (id: number): boolean =>
+  (id >= 14 && id <= 22) || (id >= 27 && id <= 36) || (id >= 45 && id <= 47) || (id >= 50 && id <= 58)
 
 /** A format code shows a date when a date letter stands outside of quotes, brackets and escapes. */
 const isDateFormat = (code: string): boolean =>
@@ -124,7 +135,8 @@ async function readDateStyles(parts: ZipParts, name: string): Promise<boolean[]>
   await readMarkup(parts.text(name), {
     open: (tag, attributes) => {
       if (tag === 'cellXfs') isCellFormats = true
-      else if (tag === 'numFmt') custom.set(Number(attributes['numFmtId']), isDateFormat(attributes['formatCode'] ?? ''))
+      else if (tag === 'numFmt')
+        custom.set(Number(attributes['numFmtId']), isDateFormat(attributes['formatCode'] ?? ''))
       else if (tag === 'xf' && isCellFormats) {
         const id = Number(attributes['numFmtId'] ?? 0)
         styles.push(custom.get(id) ?? isBuiltInDate(id))

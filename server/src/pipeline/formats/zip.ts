@@ -36,13 +36,17 @@ export async function withZip<T>(path: string, work: (parts: ZipParts) => Promis
         throw new Problem('file_too_complex', {
           detail: `The document unpacks to more than ${entriesCountMax} parts or ${unpackedBytesMax / 1024 ** 3} GiB.`,
         })
-      if (entry.isEncrypted()) throw new Problem('file_encrypted', { detail: 'The document is protected by a password.' })
+      if (entry.isEncrypted())
+        throw new Problem('file_encrypted', { detail: 'The document is protected by a password.' })
       entries.set(entry.fileName, entry)
     }
     return await work(partsOf(entries, (entry) => zip.openReadStreamPromise(entry)))
   } catch (cause) {
     if (cause instanceof Problem || !isZipFault(cause)) throw cause
-    throw new Problem('file_unreadable', { detail: 'The document is damaged or was cut off; it cannot be unpacked.', cause })
+    throw new Problem('file_unreadable', {
+      detail: 'The document is damaged or was cut off; it cannot be unpacked.',
+      cause,
+    })
   } finally {
     close()
   }
@@ -68,7 +72,9 @@ function partsOf(entries: Map<string, Entry>, openStream: (entry: Entry) => Prom
     text,
     whole: async (name, bytesMax) => {
       if ((entries.get(name)?.uncompressedSize ?? 0) > bytesMax)
-        throw new Problem('file_too_complex', { detail: `A part of the document is larger than ${bytesMax / 1024 ** 2} MiB.` })
+        throw new Problem('file_too_complex', {
+          detail: `A part of the document is larger than ${bytesMax / 1024 ** 2} MiB.`,
+        })
       let whole = ''
       for await (const chunk of text(name)) whole += chunk
       return whole

@@ -14,7 +14,11 @@ const workbook = (sheets: Record<string, unknown[][]>): TestFile => {
   for (const [name, rows] of Object.entries(sheets))
     xlsx.utils.book_append_sheet(book, xlsx.utils.aoa_to_sheet(rows, { cellDates: true, UTC: true }), name)
   // A Buffer, because that is the type asked for.
-  return { name: 'book.xlsx', contentType: xlsxType, bytes: xlsx.write(book, { type: 'buffer', bookType: 'xlsx' }) as Buffer }
+  return {
+    name: 'book.xlsx',
+    contentType: xlsxType,
+    bytes: xlsx.write(book, { type: 'buffer', bookType: 'xlsx' }) as Buffer,
+  }
 }
 
 async function converted(file: TestFile, parameters: Record<string, unknown> = {}): Promise<string> {
@@ -34,17 +38,25 @@ async function parquetRows(file: TestFile, parameters: Record<string, unknown> =
   await using ran = await runProcessor(run, [file], { parameters: { to: 'parquet', ...parameters } })
   if (ran.outcome.kind !== 'done') throw new Error(JSON.stringify(ran.outcome))
   const path = ran.outputs[0]?.fullPath ?? ''
-  return await withDuckdb({ folders: [path.slice(0, path.lastIndexOf('/'))], scratchFolder: ran.scratchFolder }, async (database) => ({
-    rows: await database.rows(`FROM read_parquet('${path}')`),
-    types: Object.fromEntries(
-      (await database.rows(`DESCRIBE FROM read_parquet('${path}')`)).map((row) => [row['column_name'], row['column_type']]),
-    ),
-    recordsCount: ran.outcome.kind === 'done' ? ran.outcome.recordsCount : undefined,
-  }))
+  return await withDuckdb(
+    { folders: [path.slice(0, path.lastIndexOf('/'))], scratchFolder: ran.scratchFolder },
+    async (database) => ({
+      rows: await database.rows(`FROM read_parquet('${path}')`),
+      types: Object.fromEntries(
+        (await database.rows(`DESCRIBE FROM read_parquet('${path}')`)).map((row) => [
+          row['column_name'],
+          row['column_type'],
+        ]),
+      ),
+      recordsCount: ran.outcome.kind === 'done' ? ran.outcome.recordsCount : undefined,
+    }),
+  )
 }
 
 test('CSV becomes typed Parquet, and post codes keep their leading zeros', async () => {
-  const { rows, types, recordsCount } = await parquetRows(csv('id,zip,when,price,note\n1,01067,2024-05-01,1.5,"a, b"\n2,80331,2024-05-02,,\n'))
+  const { rows, types, recordsCount } = await parquetRows(
+    csv('id,zip,when,price,note\n1,01067,2024-05-01,1.5,"a, b"\n2,80331,2024-05-02,,\n'),
+  )
   expect(types).toEqual({ id: 'BIGINT', zip: 'VARCHAR', when: 'DATE', price: 'DOUBLE', note: 'VARCHAR' })
   expect(rows).toEqual([
     { id: '1', zip: '01067', when: '2024-05-01', price: 1.5, note: 'a, b' },
@@ -65,7 +77,19 @@ test('CSV to CSV changes nothing but the dialect and the formulas', async () => 
 })
 
 test('texts that a spreadsheet would run are neutralised, numbers are not, and exact keeps them', async () => {
-  const payloads = ['=1+1', '+cmd|calc', '-2+3', '@SUM(A1)', '\t=1', ' =1', '＝1', '=HYPERLINK("http://x")', '-5', '+4.5e3', '-12%']
+  const payloads = [
+    '=1+1',
+    '+cmd|calc',
+    '-2+3',
+    '@SUM(A1)',
+    '\t=1',
+    ' =1',
+    '＝1',
+    '=HYPERLINK("http://x")',
+    '-5',
+    '+4.5e3',
+    '-12%',
+  ]
   const file = json(JSON.stringify(payloads.map((value) => ({ v: value }))))
   const lines = (await converted(file)).split('\n').slice(1, -1)
   expect(lines.slice(0, 7)).toEqual(["'=1+1", "'+cmd|calc", "'-2+3", "'@SUM(A1)", "'\t=1", "' =1", "'＝1"])
@@ -132,12 +156,44 @@ test.each<[string, TestFile, string]>([
   ['cut JSON', json('[{"a":1},{"a":'), 'file_unreadable'],
   ['broken JSONL', jsonl('{"a":1}\nnot json\n'), 'data_invalid'],
   ['JSON nested 100,000 deep', json('['.repeat(100_000) + ']'.repeat(100_000)), 'file_too_complex'],
-  ['a table of 10,000 columns', csv(`${Array.from({ length: 10_000 }, (_, n) => `c${n}`).join()}\n`), 'file_too_complex'],
-  ['garbage called Parquet', { name: 'x.parquet', contentType: 'application/vnd.apache.parquet', bytes: 'hello world' }, 'file_unreadable'],
-  ['a Parquet file without its middle', { name: 'x.parquet', contentType: 'application/vnd.apache.parquet', bytes: 'PAR1xxxxPAR1' }, 'file_unreadable'],
-  ['a cut workbook', { ...workbook({ A: [['a'], [1]] }), bytes: Buffer.from(workbook({ A: [['a'], [1]] }).bytes).subarray(0, 3000) }, 'file_unreadable'],
-  ['a workbook behind a password', { name: 'x.xlsx', contentType: xlsxType, bytes: Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.from('EncryptedPackage', 'utf16le')]) }, 'file_encrypted'],
-  ['an old workbook', { name: 'x.xls', contentType: xlsxType, bytes: Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.alloc(512)]) }, 'file_type_unsupported'],
+  [
+    'a table of 10,000 columns',
+    csv(`${Array.from({ length: 10_000 }, (_, n) => `c${n}`).join()}\n`),
+    'file_too_complex',
+  ],
+  [
+    'garbage called Parquet',
+    { name: 'x.parquet', contentType: 'application/vnd.apache.parquet', bytes: 'hello world' },
+    'file_unreadable',
+  ],
+  [
+    'a Parquet file without its middle',
+    { name: 'x.parquet', contentType: 'application/vnd.apache.parquet', bytes: 'PAR1xxxxPAR1' },
+    'file_unreadable',
+  ],
+  [
+    'a cut workbook',
+    { ...workbook({ A: [['a'], [1]] }), bytes: Buffer.from(workbook({ A: [['a'], [1]] }).bytes).subarray(0, 3000) },
+    'file_unreadable',
+  ],
+  [
+    'a workbook behind a password',
+    {
+      name: 'x.xlsx',
+      contentType: xlsxType,
+      bytes: Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.from('EncryptedPackage', 'utf16le')]),
+    },
+    'file_encrypted',
+  ],
+  [
+    'an old workbook',
+    {
+      name: 'x.xls',
+      contentType: xlsxType,
+      bytes: Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.alloc(512)]),
+    },
+    'file_type_unsupported',
+  ],
   ['an empty sheet', workbook({ A: [] }), 'data_invalid'],
 ])('%s is rejected in words', async (_, file, code) => {
   const [found, detail] = await rejected(file)

@@ -31,7 +31,8 @@ export const dataConvert = defineProcessor({
       }),
       bad_rows: Type.Enum(['reject', 'skip'], {
         default: 'reject',
-        description: 'Whether records that are no rows (ragged CSV, broken JSONL lines) fail the step or are left out and counted.',
+        description:
+          'Whether records that are no rows (ragged CSV, broken JSONL lines) fail the step or are left out and counted.',
       }),
       ...tableParameters,
     },
