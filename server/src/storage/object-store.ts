@@ -4,7 +4,8 @@
 // - When put has resolved, the object survives what the adapter's durability line says.
 // - get of an absent key throws Problem('not_found'); head answers undefined; delete of an absent key succeeds.
 // - list is in byte order of the keys.
-// - Keys are ours: [a-z0-9/_-], at most 200 characters. A tenant's name or a file's name is never part of one.
+// - Keys are ours: [a-z0-9_] parts joined by /, at most 200 characters. A tenant's name or a file's name is never part
+//   of one. A key is never also the folder of another (no a beside a/b): disks and some S3 servers cannot have both.
 // - Every call bears an AbortSignal and has a client-side deadline per chunk of progress, never on the whole.
 //   A store that does not answer is Problem('storage_unavailable'), a full one Problem('storage_full').
 

@@ -1,0 +1,313 @@
+// Objects in a bucket of any S3 store. Every call has deadlines for connecting and for silence, and is tried again by
+// the client within its retry budget (a token bucket, so that a store in trouble is not flooded). Checksums are sent
+// only by our own hand: the SDK's own defaults break presigned and streamed requests on several servers.
+
+import {
+  AbortMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  UploadPartCopyCommand,
+  type CompletedPart,
+} from '@aws-sdk/client-s3'
+import type { Readable } from 'node:stream'
+import type { Log } from '../platform/log.ts'
+import { invariant, Problem } from '../platform/problem.ts'
+import { checkKey, checkPrefix } from './object-key.ts'
+import type { ByteRange, ObjectInfo, ObjectStore } from './object-store.ts'
+import { resumedBody, type S3Body } from './s3-body.ts'
+import { problemOf, told } from './s3-error.ts'
+import { checksumOf, uploadBody } from './s3-multipart.ts'
+import { parseS3Url, type S3Credentials, type S3Place } from './s3-url.ts'
+
+export interface S3StoreOptions {
+  url: string
+  log: Log
+  /** For a URL without key and secret; without either, the role of the machine. */
+  credentials?: S3Credentials
+  limits?: Partial<S3Limits>
+}
+
+export interface S3Limits {
+  connectTimeoutMs: number
+  /** The longest silence of a connection. */
+  idleTimeoutMs: number
+  attemptsMax: number
+  /** Of one part of an upload; at least 5 MiB. */
+  partBytes: number
+  /** An object above this is copied in parts of this size; S3 copies at most 5 GiB at once. */
+  copyBytesMax: number
+}
+
+const limitsDefault: S3Limits = {
+  connectTimeoutMs: 5_000,
+  idleTimeoutMs: 30_000,
+  attemptsMax: 3,
+  partBytes: 8 * 1024 * 1024,
+  copyBytesMax: 1024 * 1024 * 1024,
+}
+
+export interface S3Store extends ObjectStore {
+  /** Whether the store refuses a body that does not have the checksum sent with it. */
+  checksChecksums(): Promise<boolean>
+}
+
+/** Uploads that nobody has gone on with for so long are of dead processes. */
+const staleUploadAgeMs = 24 * 3_600_000
+const stalePageLimit = 1_000
+
+/** Connects and makes the bucket when it is missing. Throws Problem('setting_invalid') or Problem('storage_unavailable'). */
+export async function openS3Store(options: S3StoreOptions): Promise<S3Store> {
+  const place = parseS3Url(options.url, options.credentials)
+  const limits = { ...limitsDefault, ...options.limits }
+  const client = createClient(place, limits)
+  try {
+    await ensureBucket(client, place)
+    await removeStaleUploads(client, place, options.log)
+    const conditionalPut = await putsConditionally(client, place)
+    return createS3Store(client, place, { limits, conditionalPut })
+  } catch (error) {
+    client.destroy()
+    throw error
+  }
+}
+
+function createS3Store(
+  client: S3Client,
+  { bucket: Bucket, prefix }: S3Place,
+  { limits, conditionalPut }: { limits: S3Limits; conditionalPut: boolean },
+): S3Store {
+  const keyOf = (key: string): string => {
+    checkKey(key)
+    return prefix + key
+  }
+  const abortOption = (signal: AbortSignal | undefined): { abortSignal?: AbortSignal } =>
+    signal === undefined ? {} : { abortSignal: signal }
+
+  const open = (key: string, range: Partial<ByteRange> | undefined, signal?: AbortSignal, etag?: string) =>
+    told(async (): Promise<S3Body> => {
+      const command = new GetObjectCommand({
+        Bucket,
+        Key: prefix + key,
+        ...(range === undefined ? {} : { Range: `bytes=${range.start ?? 0}-${range.end ?? ''}` }),
+        ...(etag === undefined ? {} : { IfMatch: etag }),
+      })
+      const answer = await client.send(command, abortOption(signal))
+      if (answer.Body === undefined || answer.ContentLength === undefined)
+        throw new Problem('storage_unavailable', { detail: 'The object store answers without a body' })
+      // In Node the client's body is the response of node:http.
+      return { stream: answer.Body as Readable, sizeBytes: answer.ContentLength, etag: answer.ETag }
+    }, signal)
+
+  const head: ObjectStore['head'] = async (key, { signal } = {}) => {
+    const command = new HeadObjectCommand({ Bucket, Key: keyOf(key) })
+    try {
+      const answer = await told(() => client.send(command, abortOption(signal)), signal)
+      return { key, sizeBytes: answer.ContentLength ?? 0 }
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'not_found') return undefined
+      throw error
+    }
+  }
+
+  return {
+    kind: 's3',
+    durability: 'as durable as the object store behind it',
+    capabilities: { conditionalPut, presign: false },
+
+    async put(key, body, options = {}) {
+      const upload = {
+        client,
+        bucket: Bucket,
+        key: keyOf(key),
+        partBytes: limits.partBytes,
+        abortTimeoutMs: limits.idleTimeoutMs,
+      }
+      invariant(options.ifAbsent !== true || conditionalPut, 'ifAbsent is for stores that can put conditionally')
+      // An error of the body must pass as it is, whatever it looks like.
+      let bodyFailure: { error: unknown } | undefined
+      const watched = async function* (): AsyncGenerator<Uint8Array> {
+        try {
+          yield* body
+        } catch (error) {
+          bodyFailure = { error }
+          throw error
+        }
+      }
+      try {
+        return { key, sizeBytes: await uploadBody(upload, watched(), options) }
+      } catch (error) {
+        throw bodyFailure === undefined ? problemOf(error, options.signal) : bodyFailure.error
+      }
+    },
+
+    async get(key, { range, signal } = {}) {
+      checkKey(key)
+      const first = await open(key, range, signal)
+      const start = range?.start ?? 0
+      return resumedBody({
+        first,
+        resume: (offset, etag) => open(key, { ...range, start: start + offset }, signal, etag),
+        idleTimeoutMs: limits.idleTimeoutMs,
+        signal,
+      })
+    },
+
+    head,
+
+    async delete(key, { signal } = {}) {
+      const command = new DeleteObjectCommand({ Bucket, Key: keyOf(key) })
+      await told(() => client.send(command, abortOption(signal)), signal)
+    },
+
+    async copy(from, to, { signal } = {}) {
+      const info = await head(from, signal === undefined ? {} : { signal })
+      if (info === undefined) throw new Problem('not_found')
+      const copy = { client, bucket: Bucket, from: keyOf(from), to: keyOf(to), sizeBytes: info.sizeBytes, signal }
+      await told(() => copyObject(copy, limits.copyBytesMax), signal)
+      return { key: to, sizeBytes: info.sizeBytes }
+    },
+
+    async list({ prefix: below, after, limit, signal }) {
+      checkPrefix(below)
+      const found: ObjectInfo[] = []
+      for (let last = after; found.length < limit; last = found.at(-1)?.key) {
+        const command = new ListObjectsV2Command({
+          Bucket,
+          Prefix: prefix + below,
+          MaxKeys: Math.min(limit - found.length, stalePageLimit),
+          ...(last === undefined ? {} : { StartAfter: prefix + last }),
+        })
+        const page = await told(() => client.send(command, abortOption(signal)), signal)
+        for (const { Key = '', Size = 0 } of page.Contents ?? [])
+          found.push({ key: Key.slice(prefix.length), sizeBytes: Size })
+        if (page.IsTruncated !== true || (page.Contents ?? []).length === 0) break
+      }
+      return found
+    },
+
+    async checksChecksums() {
+      const command = new PutObjectCommand({
+        Bucket,
+        Key: `${prefix}probe/checksum`,
+        Body: Buffer.from('one content'),
+        ChecksumCRC32: checksumOf(Buffer.from('another content')),
+      })
+      try {
+        await client.send(command)
+      } catch {
+        return true
+      }
+      await client.send(new DeleteObjectCommand({ Bucket, Key: `${prefix}probe/checksum` }))
+      return false
+    },
+
+    close: async () => client.destroy(),
+  }
+}
+
+function createClient(place: S3Place, limits: S3Limits): S3Client {
+  return new S3Client({
+    region: place.region,
+    ...(place.endpoint === undefined ? {} : { endpoint: place.endpoint, forcePathStyle: true }),
+    ...(place.credentials === undefined ? {} : { credentials: place.credentials }),
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestStreamBufferSize: 65_536,
+    maxAttempts: limits.attemptsMax,
+    retryMode: 'standard',
+    requestHandler: { connectionTimeout: limits.connectTimeoutMs, socketTimeout: limits.idleTimeoutMs },
+  })
+}
+
+async function ensureBucket(client: S3Client, { bucket: Bucket }: S3Place): Promise<void> {
+  try {
+    await told(() => client.send(new HeadBucketCommand({ Bucket })))
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'not_found') throw error
+    try {
+      await told(() => client.send(new CreateBucketCommand({ Bucket })))
+    } catch (error) {
+      // Another process of ours has made it at the same moment.
+      if (!(error instanceof Problem) || error.code !== 'conflict') throw error
+    }
+  }
+}
+
+/** A process that was killed in the middle of a multipart upload leaves parts that no list shows and that cost money. */
+async function removeStaleUploads(client: S3Client, { bucket: Bucket, prefix }: S3Place, log: Log): Promise<void> {
+  try {
+    const command = new ListMultipartUploadsCommand({ Bucket, Prefix: prefix, MaxUploads: stalePageLimit })
+    const { Uploads = [] } = await client.send(command)
+    const stale = Uploads.filter(({ Initiated }) => Initiated && Date.now() - Initiated.getTime() > staleUploadAgeMs)
+    for (const { Key, UploadId } of stale) await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }))
+    if (stale.length > 0) log.info('storage.stale_uploads_removed', { uploadsCount: stale.length })
+  } catch (error) {
+    // Not every store lists uploads; nothing but room depends on it.
+    log.warn('storage.stale_uploads_unknown', { error: String(error) })
+  }
+}
+
+/** Two puts of one key, of which a store that understands the condition refuses the second. */
+async function putsConditionally(client: S3Client, { bucket: Bucket, prefix }: S3Place): Promise<boolean> {
+  const Key = `${prefix}probe/conditional_put`
+  const put = () => client.send(new PutObjectCommand({ Bucket, Key, Body: 'probe', IfNoneMatch: '*' }))
+  try {
+    // The first may fail because an earlier probe was cut short; only the second says something.
+    await put().catch(() => {})
+    await put()
+    return false
+  } catch (error) {
+    const problem = problemOf(error)
+    return problem instanceof Problem && problem.code === 'conflict'
+  } finally {
+    await told(() => client.send(new DeleteObjectCommand({ Bucket, Key })))
+  }
+}
+
+interface CopyOptions {
+  client: S3Client
+  bucket: string
+  from: string
+  to: string
+  sizeBytes: number
+  signal: AbortSignal | undefined
+}
+
+async function copyObject(copy: CopyOptions, partBytes: number): Promise<void> {
+  const { client, bucket: Bucket, to: Key } = copy
+  const options = copy.signal === undefined ? {} : { abortSignal: copy.signal }
+  const CopySource = `${Bucket}/${copy.from}` // Keys need no encoding: their alphabet is small.
+  if (copy.sizeBytes <= partBytes) {
+    await client.send(new CopyObjectCommand({ Bucket, Key, CopySource }), options)
+    return
+  }
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key }), options)
+  const Parts: CompletedPart[] = []
+  try {
+    for (let start = 0; start < copy.sizeBytes; start += partBytes) {
+      const end = Math.min(start + partBytes, copy.sizeBytes) - 1
+      const PartNumber = Parts.length + 1
+      const CopySourceRange = `bytes=${start}-${end}`
+      const command = new UploadPartCopyCommand({ Bucket, Key, UploadId, PartNumber, CopySource, CopySourceRange })
+      const { CopyPartResult } = await client.send(command, options)
+      Parts.push({ PartNumber, ETag: CopyPartResult?.ETag })
+    }
+    await client.send(
+      new CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } }),
+      options,
+    )
+  } catch (error) {
+    await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId })).catch(() => {})
+    throw error
+  }
+}
