@@ -220,6 +220,7 @@ create index job_tenant on job (tenant_id, id desc);
 create index job_file on job (file_id, id desc);
 create index job_parent on job (parent_job_id) where parent_job_id is not null;
 create index job_cancelling on job (id) where state = 'cancelling';
+create index job_live on job (state) where finished_at is null;
 create index job_ended on job (finished_at) where finished_at is not null;
 
 create table job_step (

@@ -72,7 +72,7 @@ export function createWatchers(options: WatchersOptions): Watchers {
 
   const frameOf = (event: { id: string; data: unknown }): string => {
     let frame = frames.get(event)
-    if (frame === undefined) frames.set(event, (frame = `id: ${event.id}\ndata: ${JSON.stringify(event.data)}\n\n`))
+    if (frame === undefined) frames.set(event, (frame = toFrame(event)))
     return frame
   }
 
@@ -88,6 +88,7 @@ export function createWatchers(options: WatchersOptions): Watchers {
       const turn = enter(response)
       const events = answer.events[Symbol.asyncIterator]()
       const end = (): void => void events.return?.().catch(() => {}) // It was told to end; how it ends changes nothing.
+      if (response.destroyed) end() // Gone before we began; there will be no further event of its closing.
       response.once('close', end)
       response.on('error', end)
       try {
@@ -112,6 +113,10 @@ export function createWatchers(options: WatchersOptions): Watchers {
     },
   }
 }
+
+/** An event without data only tells the reader where it is, for its Last-Event-ID. */
+const toFrame = (event: { id: string; data: unknown }): string =>
+  event.data === undefined ? `id: ${event.id}\n\n` : `id: ${event.id}\ndata: ${JSON.stringify(event.data)}\n\n`
 
 /** Writes, or drops a reader that lets too much wait. */
 function write(response: ServerResponse, text: string): void {

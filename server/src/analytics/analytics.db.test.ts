@@ -1,0 +1,254 @@
+import { AdminMetrics, DoctorReport, WorkerResource } from '@millrace/contract'
+import { Compile } from 'typebox/compile'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../platform/clock.ts'
+import { encodeId, type RowId } from '../platform/ids.ts'
+import type { RequestContext } from '../platform/routes.ts'
+import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { analyticsRoutes } from './analytics-routes.ts'
+import { examine } from './doctor.ts'
+import type { EventStream } from './event-stream.ts'
+import { createFigures } from './figures.ts'
+
+let test: TestDatabase
+let tenantId: number
+let nowMs = 0
+const sql = (text: string, values: unknown[] = []) => test.database.query<{ id: number }>(text, values)
+const none = { params: undefined, query: undefined, body: undefined }
+const hex = (n: number): string => n.toString(16).padStart(32, '0')
+
+beforeAll(async () => {
+  test = await createTestDatabase()
+})
+afterAll(() => test.drop())
+beforeEach(async () => {
+  await test.database.script(
+    'truncate tenant, user_account cascade; truncate job, job_step, task, output, worker, scheduler_lease, quota_reservation cascade',
+  )
+  tenantId = (await sql(`insert into tenant (name) values ('t') returning id`)).rows[0]!.id
+  await sql(
+    `insert into pipeline_version (id, tenant_id, name, number, source, definition, created_by) overriding system value
+     values (1, $1, 'p', 1, '', '{}', 'system')`,
+    [tenantId],
+  )
+})
+
+async function insertFile(n: number, state = 'available'): Promise<number> {
+  await sql(
+    `insert into object (id, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest, wrapped_key, tenant_key_version)
+     values ($1, $2, 'k', 1500000000, 1, repeat('a', 64), '{}', '', 1)`,
+    [hex(n), tenantId],
+  )
+  const { rows } = await sql(
+    `insert into file (tenant_id, name, content_type, size_bytes, sha256, state, object_id, created_by)
+     values ($1, 'f', 'x/y', 1, '', $2, $3, 'system') returning id`,
+    [tenantId, state, hex(n)],
+  )
+  const fileId = rows[0]!.id
+  await sql(
+    `insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by)
+     values ($1, $2, 1, $3, 'x/y', 1, '', 'system')`,
+    [tenantId, fileId, hex(n)],
+  )
+  return fileId
+}
+
+async function insertJob(fileId: number, state: string, createdAgo = '0 s'): Promise<number> {
+  const ended = ['completed', 'completed_with_errors', 'failed', 'cancelled'].includes(state)
+  const { rows } = await sql(
+    `insert into job (tenant_id, file_id, file_version, pipeline_version_id, state, steps_pending, created_by, created_at, finished_at)
+     values ($1, $2, 1, 1, $3, 1, 'system', now() - $4::interval, $5) returning id`,
+    [tenantId, fileId, state, createdAgo, ended ? new Date() : null],
+  )
+  return rows[0]!.id
+}
+
+async function insertTask(
+  jobId: number,
+  state: string,
+  over: { lease?: string; runAt?: string; input?: unknown } = {},
+) {
+  const leased = state === 'running' || state === 'dispatched'
+  await sql(
+    `insert into task (tenant_id, job_id, step, state, rank, input, run_at, lease_until)
+     values ($1, $2, 's', $3, 0, $4, now() + $5::interval, case when $6 then now() + $7::interval end)`,
+    [tenantId, jobId, state, JSON.stringify(over.input ?? {}), over.runAt ?? '0 s', leased, over.lease ?? '30 s'],
+  )
+}
+
+const codes = async (): Promise<string[]> => {
+  const report = await examine({ database: test.database, parts: {} })
+  expect(Compile(DoctorReport).Check(report)).toBe(true)
+  expect(report.healthy).toBe(report.findings.every((finding) => finding.severity !== 'error'))
+  return report.findings.map((finding) => finding.code)
+}
+
+describe('the doctor', () => {
+  it('accounts for every job, those of rejected files as quarantined', async () => {
+    const good = await insertFile(1)
+    const bad = await insertFile(2, 'rejected')
+    for (const state of ['completed', 'completed_with_errors', 'failed', 'cancelled', 'queued', 'running', 'paused']) {
+      const jobId = await insertJob(good, state)
+      if (state === 'queued' || state === 'running') await insertTask(jobId, 'queued')
+    }
+    await insertJob(bad, 'failed')
+    const { jobs, healthy, findings } = await examine({ database: test.database, parts: { database: 'x' } })
+    expect(jobs).toEqual({ inputs: 8, done: 2, failed: 1, quarantined: 1, cancelled: 1, in_flight: 3 })
+    expect([healthy, findings]).toEqual([true, []])
+  })
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['upload_without_job', () => insertFile(1)],
+    [
+      'file_without_version',
+      async () => {
+        await insertJob(await insertFile(1), 'completed')
+        await sql('update file set version = 2')
+      },
+    ],
+    [
+      'task_without_object',
+      async () => {
+        const jobId = await insertJob(await insertFile(1), 'running')
+        await insertTask(jobId, 'queued', { input: { files: [{ objectId: hex(99) }] } })
+      },
+    ],
+    [
+      'object_unreferenced',
+      async () => {
+        await insertJob(await insertFile(1), 'completed')
+        await sql(
+          `insert into object select $1, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest, wrapped_key, 1,
+         now() - interval '2 hours' from object limit 1`,
+          [hex(5)],
+        )
+      },
+    ],
+    [
+      'lease_expired',
+      async () => insertTask(await insertJob(await insertFile(1), 'running'), 'running', { lease: '-60 s' }),
+    ],
+    ['job_without_task', async () => insertJob(await insertFile(1), 'running', '2 minutes')],
+    ['ended_job_with_task', async () => insertTask(await insertJob(await insertFile(1), 'completed'), 'queued')],
+    [
+      'counter_wrong',
+      async () => {
+        const jobId = await insertJob(await insertFile(1), 'running')
+        await insertTask(jobId, 'queued')
+        await sql(
+          `insert into job_step (job_id, name, tenant_id, position, state, tasks_total, tasks_pending) values ($1, 's', $2, 0, 'running', 2, 2)`,
+          [jobId, tenantId],
+        )
+      },
+    ],
+    ['leader_missing', () => sql(`insert into scheduler_lease values (0, 'x', 1, now() - interval '1 minute')`)],
+    [
+      'workers_missing',
+      async () => insertTask(await insertJob(await insertFile(1), 'running'), 'queued', { runAt: '-2 minutes' }),
+    ],
+    [
+      'backlog_stuck',
+      async () => {
+        await sql(
+          `insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at) values ('w', 'h', 's', 2, 1, now(), now())`,
+        )
+        await insertTask(await insertJob(await insertFile(1), 'running'), 'queued', { runAt: '-11 minutes' })
+      },
+    ],
+    [
+      'reservation_forgotten',
+      () =>
+        sql(`insert into quota_reservation (tenant_id, bytes, expires_at) values ($1, 1, now() - interval '1 hour')`, [
+          tenantId,
+        ]),
+    ],
+    ['dead_letters', async () => insertTask(await insertJob(await insertFile(1), 'failed'), 'dead')],
+  ])('finds %s, and nothing else, and says what to do', async (code, break_) => {
+    expect(await codes()).toEqual([])
+    await break_()
+    expect(await codes()).toEqual([code])
+  })
+})
+
+describe('the figures', () => {
+  const figures = () =>
+    createFigures({
+      database: test.database,
+      clock: { ...systemClock, monotonicMs: () => nowMs },
+      storagePricePerGbMonth: 0.73,
+    })
+
+  it('are counted from what is there', async () => {
+    await sql(`insert into user_account (email, password_hash) values ('a', ''), ('b', '')`)
+    await sql(`insert into tenant (name) values ('idle')`)
+    await sql(`insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at)
+      values ('w1', 'h', 's', 2, 1, now(), now()), ('w2', 'h', 's', 2, 1, now(), now() - interval '2 minutes')`)
+    const fileId = await insertFile(1)
+    await insertFile(2, 'deleted')
+    for (const state of ['completed', 'completed', 'completed', 'failed', 'queued', 'queued', 'running']) {
+      await insertJob(fileId, state)
+    }
+    const answer = await figures().read()
+    expect(Compile(AdminMetrics).Check(answer)).toBe(true)
+    expect(answer).toEqual({
+      system: { active_workers: 1, queued_jobs: 2, processing_throughput: 0.8, error_rate: 0.25 },
+      storage: { total_files: 1, total_size_gb: 3, storage_cost_hour: 0.003 },
+      users: { active_tenants: 1, total_users: 2 },
+    })
+  })
+
+  it('are zero, not undefined, where there is nothing', async () => {
+    expect((await figures().read()).system).toEqual({
+      active_workers: 0,
+      queued_jobs: 0,
+      processing_throughput: 0,
+      error_rate: 0,
+    })
+  })
+
+  it('are counted once for all who ask within a moment, and anew later', async () => {
+    const read = figures()
+    const [first, second] = await Promise.all([read.read(), read.read()])
+    expect(second).toBe(first)
+    await sql(`insert into user_account (email, password_hash) values ('a', '')`)
+    nowMs += 1_001
+    expect((await read.read()).users.total_users).toBe(1)
+  })
+})
+
+describe('the routes', () => {
+  const routes = () => {
+    const eventStream = { subscribe: async () => (async function* () {})() } as unknown as EventStream
+    const figures = createFigures({ database: test.database, clock: systemClock, storagePricePerGbMonth: 0 })
+    return analyticsRoutes({ database: test.database, eventStream, figures, parts: { database: 'pglite' } })
+  }
+  const context = (tenant: number) => ({ principal: { tenantId: tenant }, headers: {} }) as unknown as RequestContext
+
+  it('give no stream for a job that is missing, malformed or another tenant’s', async () => {
+    const jobId = (await insertJob(await insertFile(1), 'queued')) as RowId<'job'>
+    const ask = (id: string, tenant = tenantId) =>
+      routes()
+        .jobEvents({ ...none, params: { job_id: id } }, context(tenant))
+        .then(
+          () => 'ok',
+          (error: { code: string }) => error.code,
+        )
+    expect(await ask(encodeId('job', jobId))).toBe('ok')
+    expect(await ask(encodeId('job', jobId), tenantId + 1)).toBe('not_found')
+    expect(await ask(encodeId('job', (jobId + 9) as RowId<'job'>))).toBe('not_found')
+    expect(await ask('nonsense')).toBe('not_found')
+  })
+
+  it('list the workers of the last minute', async () => {
+    await sql(`insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at)
+      values ('w1', 'h', 's', 2, 1, now(), now()), ('w2', 'h', 's', 2, 1, now(), now() - interval '2 minutes')`)
+    const page = await routes().listWorkers(none, context(tenantId))
+    if (!('items' in page)) throw new Error('answered something else')
+    expect(page.items.map((item) => item.worker_id)).toEqual(['w1'])
+    expect(page.items.every((item) => Compile(WorkerResource).Check(item))).toBe(true)
+  })
+
+  it('say in the doctor’s report what each part runs on', async () => {
+    expect(await routes().getDoctorReport(none, context(tenantId))).toMatchObject({ parts: { database: 'pglite' } })
+  })
+})

@@ -1,0 +1,131 @@
+import type { Sql } from '../platform/database.ts'
+
+export interface JobsRow {
+  inputs: number
+  done: number
+  failed: number
+  quarantined: number
+  cancelled: number
+  in_flight: number
+}
+
+/** Every job in one snapshot. A job whose file its validation set apart counts as quarantined, not as failed. */
+export async function countJobs(sql: Sql): Promise<JobsRow> {
+  const { rows } = await sql.query<JobsRow>(
+    `select count(*)::int as inputs,
+       (count(*) filter (where state in ('completed', 'completed_with_errors')))::int as done,
+       (count(*) filter (where state = 'failed' and not apart))::int as failed,
+       (count(*) filter (where state = 'failed' and apart))::int as quarantined,
+       (count(*) filter (where state = 'cancelled'))::int as cancelled,
+       (count(*) filter (where state in ('queued', 'running', 'paused', 'cancelling')))::int as in_flight
+     from (select j.state, coalesce(f.state = 'rejected', false) as apart from job j left join file f on f.id = j.file_id) j`,
+  )
+  // A select of aggregates has one row.
+  return rows[0]!
+}
+
+/** How many rows are concerned (counted up to a bound), and one of them to look at. */
+export interface Finding {
+  count: number
+  example: string | null
+}
+
+const countMax = 1_000
+
+async function find(sql: Sql, query: string): Promise<Finding> {
+  const { rows } = await sql.query<Finding>(
+    `select count(*)::int as count, min(example) as example from (${query} limit ${countMax}) found(example)`,
+  )
+  // A select of aggregates has one row.
+  return rows[0]!
+}
+
+export const findUploadsWithoutJob = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select v.id::text from file_version v
+     where not exists (select from job j where j.file_id = v.file_id and j.file_version = v.number)`,
+  )
+
+export const findUnreferencedObjects = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select o.id from object o
+     where o.created_at < now() - interval '1 hour'
+       and not exists (select from file_version v where v.object_id = o.id)
+       and not exists (select from file f where f.object_id = o.id)
+       and not exists (select from output r where r.object_id = o.id)`,
+  )
+
+export const findFilesWithoutVersion = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select f.id::text from file f where not exists
+       (select from file_version v where v.file_id = f.id and v.number = f.version and v.object_id = f.object_id)`,
+  )
+
+export const findTasksWithoutObject = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select t.id::text from task t, jsonb_array_elements(coalesce(t.input -> 'files', '[]')) f
+     where t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running')
+       and not exists (select from object o where o.id = f ->> 'objectId')`,
+  )
+
+export const findExpiredLeases = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select id::text from task
+     where state in ('dispatched', 'running') and lease_until < now() - interval '30 seconds'`,
+  )
+
+export const findJobsWithoutTasks = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select j.id::text from job j
+     where j.finished_at is null and j.state <> 'paused' and j.created_at < now() - interval '1 minute'
+       and not exists (select from task t where t.job_id = j.id
+         and t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running'))`,
+  )
+
+export const findEndedJobsWithTasks = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select j.id::text from task t join job j on j.id = t.job_id
+     where t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running') and j.finished_at is not null`,
+  )
+
+export const findWrongCounters = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select s.job_id::text from job j join job_step s on s.job_id = j.id
+     where j.finished_at is null and s.state = 'running' and s.tasks_pending <> (select count(*) from task t
+       where t.job_id = s.job_id and t.step = s.name
+         and t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running'))`,
+  )
+
+export const findStuckBacklog = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select t.id::text from task t
+     where t.state = 'queued' and t.run_at < now() - interval '10 minutes'
+       and not exists (select from tenant_schedule s where s.tenant_id = t.tenant_id and (s.paused or s.running_max = 0))
+       and coalesce((select sum(slots - busy) from worker where last_seen_at > now() - interval '1 minute'), 0) > 0`,
+  )
+
+export const findBacklogWithoutWorkers = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select t.id::text from task t
+     where t.state = 'queued' and t.run_at < now() - interval '1 minute'
+       and not exists (select from worker where last_seen_at > now() - interval '1 minute')`,
+  )
+
+export const findMissingLeader = (sql: Sql): Promise<Finding> =>
+  find(sql, `select l.shard::text from scheduler_lease l where l.until < now() - interval '30 seconds'`)
+
+export const findDeadLetters = (sql: Sql): Promise<Finding> =>
+  find(sql, `select t.id::text from task t where t.state = 'dead'`)
+
+export const findForgottenReservations = (sql: Sql): Promise<Finding> =>
+  find(sql, `select r.id::text from quota_reservation r where r.expires_at < now() - interval '5 minutes'`)

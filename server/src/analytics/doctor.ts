@@ -1,0 +1,124 @@
+// The doctor looks for what must not be: inputs that are neither done nor under way, bytes or rows that belong to
+// nothing, work that nobody does. Each finding says what to do about it.
+
+import type { DoctorReport } from '@millrace/contract'
+import type { Database, Sql } from '../platform/database.ts'
+import * as queries from './doctor.sql.ts'
+
+type Severity = DoctorReport['findings'][number]['severity']
+
+interface Check {
+  severity: Severity
+  find: (sql: Sql) => Promise<queries.Finding>
+  /** After the number. */
+  detail: string
+  remedy: string
+}
+
+const checks = {
+  upload_without_job: {
+    severity: 'error',
+    find: queries.findUploadsWithoutJob,
+    detail: 'file versions have no job',
+    remedy:
+      'Start a job for each (POST /jobs), and report it: sealing a file and submitting its job is one transaction.',
+  },
+  file_without_version: {
+    severity: 'error',
+    find: queries.findFilesWithoutVersion,
+    detail: 'files point at a version that does not exist',
+    remedy: 'Restore the rows of file_version from a backup.',
+  },
+  task_without_object: {
+    severity: 'error',
+    find: queries.findTasksWithoutObject,
+    detail: 'tasks wait for an object that has no row',
+    remedy: 'Cancel their jobs; their files were erased or must be restored from a backup.',
+  },
+  object_unreferenced: {
+    severity: 'warning',
+    find: queries.findUnreferencedObjects,
+    detail: 'objects belong to no file and no output',
+    remedy: 'Nothing is lost; retention removes them. If the number grows, report it.',
+  },
+  lease_expired: {
+    severity: 'error',
+    find: queries.findExpiredLeases,
+    detail: 'tasks have a lease that ended and was not taken back',
+    remedy: 'Start a maintenance role; it takes back the tasks of lost workers.',
+  },
+  job_without_task: {
+    severity: 'error',
+    find: queries.findJobsWithoutTasks,
+    detail: 'jobs are under way but have no task that could still run',
+    remedy: 'Cancel and retry them, and report it.',
+  },
+  ended_job_with_task: {
+    severity: 'error',
+    find: queries.findEndedJobsWithTasks,
+    detail: 'tasks are still open though their job has ended',
+    remedy: 'Retry the job or cancel it again, and report it.',
+  },
+  counter_wrong: {
+    severity: 'error',
+    find: queries.findWrongCounters,
+    detail: 'steps count other open tasks than there are',
+    remedy: 'Cancel and retry the jobs, and report it.',
+  },
+  leader_missing: {
+    severity: 'error',
+    find: queries.findMissingLeader,
+    detail: 'schedulers have not renewed their lease',
+    remedy: 'Start a maintenance role; without a leader no task is admitted.',
+  },
+  workers_missing: {
+    severity: 'error',
+    find: queries.findBacklogWithoutWorkers,
+    detail: 'tasks wait and there is no worker',
+    remedy: 'Start a worker role.',
+  },
+  backlog_stuck: {
+    severity: 'warning',
+    find: queries.findStuckBacklog,
+    detail: 'tasks have waited for more than ten minutes though workers have free slots',
+    remedy: 'See the log of the maintenance role: admission does not keep up or fails.',
+  },
+  reservation_forgotten: {
+    severity: 'warning',
+    find: queries.findForgottenReservations,
+    detail: 'reservations of quota have outlived their time',
+    remedy: 'Start a maintenance role; it gives them back.',
+  },
+  dead_letters: {
+    severity: 'info',
+    find: queries.findDeadLetters,
+    detail: 'tasks are dead letters',
+    remedy: 'Read the problem of their jobs; retry those whose cause is gone.',
+  },
+} as const satisfies Record<string, Check>
+
+export interface DoctorDependencies {
+  database: Database
+  /** What each part runs on, for people. */
+  parts: Record<string, string>
+}
+
+/** Looks at everything once; reads only. */
+export async function examine({ database, parts }: DoctorDependencies): Promise<DoctorReport> {
+  return database.asSystem(async (tx) => {
+    const jobs = await queries.countJobs(tx)
+    const findings: DoctorReport['findings'] = []
+    const accounted = jobs.done + jobs.failed + jobs.quarantined + jobs.cancelled + jobs.in_flight
+    if (accounted !== jobs.inputs) {
+      const detail = `${jobs.inputs} jobs came in and ${accounted} are accounted for.`
+      findings.push({ severity: 'error', code: 'jobs_unaccounted', detail, remedy: 'Report it.' })
+    }
+    for (const [code, check] of Object.entries<Check>(checks)) {
+      const { count, example } = await check.find(tx)
+      if (count === 0) continue
+      const detail = `${count} ${check.detail}, e.g. ${example ?? '-'}.`
+      findings.push({ severity: check.severity, code, detail, remedy: check.remedy })
+    }
+    return { healthy: findings.every((finding) => finding.severity !== 'error'), jobs, parts, findings }
+  })
+}
