@@ -42,6 +42,15 @@ async function happen(n: number, options: { tenantId?: number; jobId?: number; x
   wake.wake('outbox')
 }
 
+/** Whether no transaction, of any database of the server, is older than the last event. */
+const hasSettled = async (): Promise<boolean | undefined> => {
+  const { rows } = await test.database.query<{ settled: boolean }>(
+    'select max(xid::text::bigint) < pg_snapshot_xmin(pg_current_snapshot())::text::bigint as settled from outbox where tenant_id = $1',
+    [tenant],
+  )
+  return rows[0]?.settled
+}
+
 class Watcher {
   readonly received: StreamEvent[] = []
   readonly iterator: AsyncIterator<StreamEvent>
@@ -70,6 +79,7 @@ const job = (id: number) => (tenant * 1_000 + id) as RowId<'job'>
 describe('a watcher of a tenant', () => {
   it('is told what happens from now on, in order, and nothing of another tenant', async () => {
     await happen(0)
+    await expect.poll(hasSettled).toBe(true)
     const watcher = await watch()
     const stranger = await watch({ tenantId: tenant + 1 })
     for (let n = 1; n <= 20; n++) await happen(n, { tenantId: n % 2 ? tenant : tenant + 1 })

@@ -42,7 +42,7 @@ export function createBodyPace(options: { clock: Clock }): BodyPace {
       const bytesRead = message.socket.bytesRead
       const receivedBytes = bytesRead - item.bytesReadBefore
       item.bytesReadBefore = bytesRead
-      const waitsForUs = message.readableLength > 0 || message.isPaused()
+      const waitsForUs = message.readableLength > 0
       if (item.full && !waitsForUs && receivedBytes < (item.bytesPerSecondMin * paceWindowMs) / 1_000) {
         watched.delete(item)
         const detail = `The body came slower than ${item.bytesPerSecondMin} bytes per second.`

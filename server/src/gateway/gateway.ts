@@ -68,6 +68,7 @@ const headersTimeoutMs = 20_000
 const keepAliveTimeoutMs = 75_000
 /** For the client to read a refusal that was sent before its body had come to an end. */
 const lingerMs = 2_000
+const idleCheckMs = 20
 
 /** Nothing listens until start. start throws the system's error when the port is taken (EADDRINUSE) or forbidden. */
 export function createGateway(options: GatewayOptions): Gateway {
@@ -110,6 +111,14 @@ export function createGateway(options: GatewayOptions): Gateway {
   mountProbes(app, options)
   mountDocs(app)
 
+  /** Connections become idle one by one as their answers end; each is kept alive for the next request, which never comes. */
+  async function letGoOfIdle(closed: AbortSignal): Promise<void> {
+    while (!closed.aborted) {
+      app.server.closeIdleConnections()
+      await clock.sleep(idleCheckMs, closed)
+    }
+  }
+
   return {
     name: 'gateway',
     app,
@@ -122,10 +131,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     async stop(deadlineMs) {
       ending.abort()
       watchers.close()
-      const cut = new AbortController()
-      void clock.sleep(deadlineMs, cut.signal).then(() => cut.signal.aborted || app.server.closeAllConnections())
+      const closed = new AbortController()
+      void clock.sleep(deadlineMs, closed.signal).then(() => closed.signal.aborted || app.server.closeAllConnections())
+      void letGoOfIdle(closed.signal)
       await app.close()
-      cut.abort()
+      closed.abort()
     },
   }
 }
