@@ -176,10 +176,9 @@ function createApp(options: GatewayOptions): FastifyInstance {
 /** Reads on for a moment after an early refusal, so that the client gets to see it, then lets go of the connection. */
 async function lingerOverUnreadBody(request: FastifyRequest): Promise<void> {
   if (!hasUnreadBody(request) || request.raw.destroyed) return
-  const { socket } = request.raw
   request.raw.resume()
-  const timer = setTimeout(() => socket.destroy(), lingerMs).unref()
-  socket.once('close', () => clearTimeout(timer))
+  const timer = setTimeout(() => request.raw.destroy(), lingerMs).unref()
+  request.raw.once('close', () => clearTimeout(timer))
 }
 
 function mountProbes(app: FastifyInstance, options: GatewayOptions): void {
