@@ -16,7 +16,7 @@ import { Problem } from '../platform/problem.ts'
 import type { Service } from '../platform/service.ts'
 import type { WakeBus } from '../platform/wake.ts'
 import { findSettledEnd, listPast, listSettled, type OutboxPosition, type OutboxRow } from './outbox.sql.ts'
-import { createSubscription, type StreamEvent, type Subscription } from './subscription.ts'
+import { Subscription, type StreamEvent } from './subscription.ts'
 
 export interface SubscribeOptions {
   tenantId: number
@@ -108,16 +108,17 @@ export function createEventStream({ database, wake, clock, log }: EventStreamDep
     return (position ??= end)
   }
 
-  function join(subscription: Subscription, { tenantId, jobRowId }: SubscribeOptions): () => void {
-    const [audiences, key] = jobRowId === undefined ? [byTenant, tenantId] : [byJob, jobRowId]
+  function join(subscription: Subscription, audiences: Map<number, Set<Subscription>>, key: number): void {
     const audience = audiences.get(key) ?? new Set()
     audiences.set(key, audience.add(subscription))
     watchersCount++
-    return () => {
-      if (!audience.delete(subscription)) return
-      watchersCount--
-      if (audience.size === 0 && audiences.get(key) === audience) audiences.delete(key)
-    }
+  }
+
+  function leave(subscription: Subscription, audiences: Map<number, Set<Subscription>>, key: number): void {
+    const audience = audiences.get(key)
+    if (!audience?.delete(subscription)) return
+    watchersCount--
+    if (audience.size === 0) audiences.delete(key)
   }
 
   async function* readPast(options: SubscribeOptions, after: OutboxPosition, until: OutboxPosition) {
@@ -146,15 +147,16 @@ export function createEventStream({ database, wake, clock, log }: EventStreamDep
       // From here to join there is no await: the follower cannot move in between.
       const joinedPosition: OutboxPosition = position
       const after = asked ?? (options.jobRowId === undefined ? joinedPosition : beginning)
-      const subscription = createSubscription({
+      const [audiences, key] = options.jobRowId === undefined ? [byTenant, options.tenantId] : [byJob, options.jobRowId]
+      const subscription = new Subscription({
         joinedAt: rowsCount,
         ...(asked && isAfter(asked, joinedPosition) && { ahead: asked }),
         start: { id: formatPosition(after), data: undefined },
-        past: () => readPast(options, after, joinedPosition),
-        onEnd: () => leave(),
+        past: readPast(options, after, joinedPosition),
+        onEnd: (ended) => leave(ended, audiences, key),
       })
-      const leave = join(subscription, options)
-      return subscription.events
+      join(subscription, audiences, key)
+      return subscription
     },
     async start(signal) {
       void follow(signal)

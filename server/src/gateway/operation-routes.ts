@@ -10,6 +10,7 @@ import { Problem, invariant } from '../platform/problem.ts'
 import type { EventAnswer, Handler, RequestContext, StreamAnswer } from '../platform/routes.ts'
 import { jsonBytesPerSecondMin, uploadBytesPerSecondMin, type BodyPace } from './body-pace.ts'
 import { createInputParser } from './input.ts'
+import { hasUnreadBody } from './problem-answer.ts'
 import { permits, type Rule } from './policy.ts'
 import type { RequestLimits } from './request-limits.ts'
 import type { Watchers } from './watchers.ts'
@@ -85,7 +86,8 @@ function mountOperation(app: FastifyInstance, mounted: Mounted, deps: RouteDepen
       if (!permits(rule, principal)) throw new Problem('forbidden')
       if (operation.responseType === 'text/event-stream') deps.watchers.admit()
       refuseOtherBodies(request, operation)
-      deps.bodyPace.watch(request.raw, streamed ? uploadBytesPerSecondMin : jsonBytesPerSecondMin)
+      if (hasUnreadBody(request))
+        deps.bodyPace.watch(request.raw, streamed ? uploadBytesPerSecondMin : jsonBytesPerSecondMin)
       principals.set(request, principal)
     },
     async handler(request, reply) {
@@ -182,7 +184,7 @@ function sendEvents(
   }
   const headers = Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]))
   reply.hijack()
-  void watchers.serve(answer, reply.raw, headers)
+  watchers.serve(answer, reply.raw, headers)
   return reply
 }
 

@@ -17,10 +17,15 @@ export interface Watchers {
   readonly count: number
   /** Throws Problem('overloaded') when there are too many. */
   admit(): void
-  /** Takes the response over and writes events until either side ends it; never rejects. */
-  serve(answer: EventAnswer, response: ServerResponse, headers: Record<string, string>): Promise<void>
+  /** Takes the response over and writes events until either side ends it. */
+  serve(answer: EventAnswer, response: ServerResponse, headers: Record<string, string>): void
   /** Ends every stream; clients are told to come back soon. */
   close(): void
+}
+
+interface StreamedEvent {
+  id: string
+  data: unknown
 }
 
 const watchersMaxDefault = 20_000
@@ -70,7 +75,7 @@ export function createWatchers(options: WatchersOptions): Watchers {
     }
   }
 
-  const frameOf = (event: { id: string; data: unknown }): string => {
+  const frameOf = (event: StreamedEvent): string => {
     let frame = frames.get(event)
     if (frame === undefined) frames.set(event, (frame = toFrame(event)))
     return frame
@@ -84,38 +89,44 @@ export function createWatchers(options: WatchersOptions): Watchers {
       if (closed) throw new Problem('shutting_down')
       if (count >= watchersMax) throw new Problem('overloaded', { detail: 'Too many event streams are open.' })
     },
-    async serve(answer, response, headers) {
-      const turn = enter(response)
-      const events = answer.events[Symbol.asyncIterator]()
-      const end = (): void => void events.return?.().catch(() => {}) // It was told to end; how it ends changes nothing.
-      if (response.destroyed) end() // Gone before we began; there will be no further event of its closing.
-      response.once('close', end)
-      response.on('error', end)
-      try {
-        response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
-        write(response, `retry: ${reconnectMs}\n\n`)
-        for (let next = await events.next(); next.done !== true; next = await events.next()) {
-          if (response.destroyed || response.writableEnded) break
-          write(response, frameOf(next.value))
-        }
-      } catch {
-        // The source gave up. The client comes back with Last-Event-ID and meets the failure, if it lasts, as a problem.
-      } finally {
-        leave(response, turn)
-        response.off('close', end)
-        end()
-        response.end()
-      }
+    serve(answer, response, headers) {
+      response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
+      // By itself: written together with the first event, node would keep the head as sixty pieces of string.
+      response.flushHeaders()
+      write(response, `retry: ${reconnectMs}\n\n`)
+      void pump(answer.events[Symbol.asyncIterator](), response)
     },
     close() {
       closed = true
       for (const turn of turns) for (const response of turn) response.end()
     },
   }
+
+  /** Holds nothing of the request: what stays in memory for each watcher stays ten thousand times. */
+  async function pump(events: AsyncIterator<StreamedEvent>, response: ServerResponse): Promise<void> {
+    const turn = enter(response)
+    const end = (): void => void events.return?.().catch(() => {}) // It was told to end; how it ends changes nothing.
+    if (response.destroyed) end() // Gone before we began; there will be no further event of its closing.
+    response.once('close', end)
+    response.on('error', end)
+    try {
+      for (let next = await events.next(); next.done !== true; next = await events.next()) {
+        if (response.destroyed || response.writableEnded) break
+        write(response, frameOf(next.value))
+      }
+    } catch {
+      // The source gave up. The client comes back with Last-Event-ID and meets the failure, if it lasts, as a problem.
+    } finally {
+      leave(response, turn)
+      response.off('close', end)
+      end()
+      response.end()
+    }
+  }
 }
 
 /** An event without data only tells the reader where it is, for its Last-Event-ID. */
-const toFrame = (event: { id: string; data: unknown }): string =>
+const toFrame = (event: StreamedEvent): string =>
   event.data === undefined ? `id: ${event.id}\n\n` : `id: ${event.id}\ndata: ${JSON.stringify(event.data)}\n\n`
 
 /** Writes, or drops a reader that lets too much wait. */
