@@ -118,6 +118,36 @@ describe('a stream of events', () => {
     expect(metrics).toContain('millrace_http_event_watchers 0')
   })
 
+  it('ends soon after the credentials that opened it do, and outlives a database that is away for a moment', async () => {
+    const sources = [createSource(), createSource()]
+    const [first, second] = sources
+    const { clock, release } = createHeldClock(500)
+    let failure: Problem | undefined
+    const gateway = await start({
+      clock,
+      routes: { tenantEvents: async () => ({ kind: 'events', events: sources.shift()!.events }) },
+      authenticator: {
+        authenticate: async ({ authorization }) => {
+          if (failure && authorization === 'Bearer x') throw failure
+          return admin
+        },
+      },
+    })
+    const ending = await fetch(`${gateway.url()}/api/v1/events`, { headers })
+    const lasting = await fetch(`${gateway.url()}/api/v1/events`, { headers: { authorization: 'Bearer y' } })
+    const body = ending.body![Symbol.asyncIterator]()
+    await readUntil(body, 'retry')
+    const beats = setInterval(release, 1)
+    onTestFinished(() => clearInterval(beats))
+    failure = new Problem('database_unavailable')
+    await readUntil(body, ':\n\n')
+    await readUntil(body, ':\n\n')
+    expect(first?.ended).toBe(false)
+    failure = new Problem('token_expired')
+    await expect.poll(() => first?.ended).toBe(true)
+    expect([second?.ended, lasting.status]).toEqual([false, 200])
+  })
+
   it('gives up its source when the client has gone before it began', async () => {
     const source = createSource()
     let begin = (): void => {}

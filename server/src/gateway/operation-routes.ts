@@ -1,7 +1,7 @@
 // Turns the rows of the contract into routes: authentication and the operation's rule before any byte of a body,
 // then the schemas, then the feature's handler, then one of three kinds of answer.
 
-import { apiPrefix, operations, type Operation, type OperationId } from '@millrace/contract'
+import { apiPrefix, operations, type Operation, type OperationId, type ProblemCode } from '@millrace/contract'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Compile } from 'typebox/compile'
 import type { Log } from '../platform/log.ts'
@@ -95,7 +95,11 @@ function mountOperation(app: FastifyInstance, mounted: Mounted, deps: RouteDepen
       const principal = principals.get(request)
       invariant(principal, 'a request passes onRequest before its handler')
       const answer = await handler(input, contextOf(request, reply, principal, deps.log))
-      if (isEventAnswer(answer)) return sendEvents(answer, request, reply, deps.watchers)
+      if (isEventAnswer(answer))
+        return sendEvents(answer, request, reply, {
+          watchers: deps.watchers,
+          isStillAllowed: recheck(rule, request, deps),
+        })
       if (isStreamAnswer(answer)) return sendStream(answer, request, reply)
       invariant(!responseCheck || responseCheck.Check(answer), `${mounted.url} answered against its schema`)
       return sendJson(operation.status, answer, request, reply)
@@ -107,6 +111,20 @@ const credentialsOf = (request: FastifyRequest) => ({
   authorization: request.headers.authorization,
   clientAddress: request.ip,
 })
+
+const endingCodes: readonly ProblemCode[] = ['unauthenticated', 'token_expired', 'forbidden']
+
+/** Asks again, with the same credentials, what was asked when the stream was opened. Keeps nothing else of the request. */
+function recheck(rule: Rule, request: FastifyRequest, { authenticator }: RouteDependencies): () => Promise<boolean> {
+  const credentials = credentialsOf(request)
+  return async () => {
+    try {
+      return permits(rule, await authenticator.authenticate(credentials))
+    } catch (error) {
+      return !(error instanceof Problem && endingCodes.includes(error.code))
+    }
+  }
+}
 
 /** A form where JSON is expected, and the other way round, is refused before a byte of it is read. */
 function refuseOtherBodies(request: FastifyRequest, operation: Operation): void {
@@ -176,7 +194,7 @@ function sendEvents(
   answer: EventAnswer,
   request: FastifyRequest,
   reply: FastifyReply,
-  watchers: Watchers,
+  deps: { watchers: Watchers; isStillAllowed: () => Promise<boolean> },
 ): FastifyReply {
   if (request.method === 'HEAD') {
     void answer.events[Symbol.asyncIterator]().return?.()
@@ -184,7 +202,7 @@ function sendEvents(
   }
   const headers = Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]))
   reply.hijack()
-  watchers.serve(answer, reply.raw, headers)
+  deps.watchers.serve(answer, reply.raw, { headers, isStillAllowed: deps.isStillAllowed })
   return reply
 }
 

@@ -1,6 +1,6 @@
 // Open streams of server-sent events (WHATWG HTML, section 9.2). Cheap per watcher: no timer, no buffer of ours, each
 // event framed once for all who get it. A reader that is too slow is dropped; it comes back with Last-Event-ID and
-// misses nothing.
+// misses nothing. A stream lives no longer than the credentials that opened it: they are looked at with each heartbeat.
 
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../platform/clock.ts'
@@ -18,15 +18,23 @@ export interface Watchers {
   /** Throws Problem('overloaded') when there are too many. */
   admit(): void
   /** Takes the response over and writes events until either side ends it. */
-  serve(answer: EventAnswer, response: ServerResponse, headers: Record<string, string>): void
+  serve(answer: EventAnswer, response: ServerResponse, options: ServeOptions): void
   /** Ends every stream; clients are told to come back soon. */
   close(): void
+}
+
+export interface ServeOptions {
+  headers: Record<string, string>
+  /** Whether whoever opened the stream would still be let through; a doubt, such as a database away, ends nothing. */
+  isStillAllowed: () => Promise<boolean>
 }
 
 interface StreamedEvent {
   id: string
   data: unknown
 }
+
+type Turn = Map<ServerResponse, ServeOptions['isStillAllowed']>
 
 const watchersMaxDefault = 20_000
 /** Proxies and NATs forget connections that are silent for longer than about 30 to 60 s. */
@@ -39,7 +47,7 @@ const reconnectMs = 1_000
 
 export function createWatchers(options: WatchersOptions): Watchers {
   const { clock, watchersMax = watchersMaxDefault } = options
-  const turns = Array.from({ length: heartbeatTurns }, () => new Set<ServerResponse>())
+  const turns = Array.from({ length: heartbeatTurns }, (): Turn => new Map())
   const frames = new WeakMap<object, string>()
   let count = 0
   let nextTurn = 0
@@ -50,14 +58,17 @@ export function createWatchers(options: WatchersOptions): Watchers {
     for (let turn = 0; !signal.aborted; turn = (turn + 1) % heartbeatTurns) {
       await clock.sleep(heartbeatMs / heartbeatTurns, signal)
       // The index is below the length.
-      for (const response of turns[turn]!) write(response, ':\n\n')
+      for (const [response, isStillAllowed] of turns[turn]!) {
+        write(response, ':\n\n')
+        void isStillAllowed().then((allowed) => allowed || response.end())
+      }
     }
   }
 
-  function enter(response: ServerResponse): Set<ServerResponse> {
+  function enter(response: ServerResponse, isStillAllowed: ServeOptions['isStillAllowed']): Turn {
     nextTurn = (nextTurn + 1) % heartbeatTurns
     const turn = turns[nextTurn]! // The index is below the length.
-    turn.add(response)
+    turn.set(response, isStillAllowed)
     count++
     if (!beating) {
       beating = new AbortController()
@@ -66,7 +77,7 @@ export function createWatchers(options: WatchersOptions): Watchers {
     return turn
   }
 
-  function leave(response: ServerResponse, turn: Set<ServerResponse>): void {
+  function leave(response: ServerResponse, turn: Turn): void {
     turn.delete(response)
     count--
     if (count === 0) {
@@ -89,22 +100,22 @@ export function createWatchers(options: WatchersOptions): Watchers {
       if (closed) throw new Problem('shutting_down')
       if (count >= watchersMax) throw new Problem('overloaded', { detail: 'Too many event streams are open.' })
     },
-    serve(answer, response, headers) {
+    serve(answer, response, { headers, isStillAllowed }) {
       response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' })
       // By itself: written together with the first event, node would keep the head as sixty pieces of string.
       response.flushHeaders()
       write(response, `retry: ${reconnectMs}\n\n`)
-      void pump(answer.events[Symbol.asyncIterator](), response)
+      const turn = enter(response, isStillAllowed)
+      void pump(answer.events[Symbol.asyncIterator](), response, turn)
     },
     close() {
       closed = true
-      for (const turn of turns) for (const response of turn) response.end()
+      for (const turn of turns) for (const response of turn.keys()) response.end()
     },
   }
 
   /** Holds nothing of the request: what stays in memory for each watcher stays ten thousand times. */
-  async function pump(events: AsyncIterator<StreamedEvent>, response: ServerResponse): Promise<void> {
-    const turn = enter(response)
+  async function pump(events: AsyncIterator<StreamedEvent>, response: ServerResponse, turn: Turn): Promise<void> {
     const end = (): void => void events.return?.().catch(() => {}) // It was told to end; how it ends changes nothing.
     if (response.destroyed) end() // Gone before we began; there will be no further event of its closing.
     response.once('close', end)
