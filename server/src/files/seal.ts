@@ -1,0 +1,110 @@
+// files/ is the catalogue: files, their versions and metadata, their way out as bytes, and finding them.
+// It must not know how bytes arrive (upload/), what is done to them (pipeline/) nor when (processing/).
+// Invariants: a file has a version row for each of its versions and points to the newest; every object it points to is
+// counted in its tenant's usage; and no byte of a file that is quarantined, rejected or in the trash leaves.
+
+import { writeAudit } from '../platform/audit.ts'
+import type { Tx } from '../platform/database.ts'
+import { encodeId, type RowId } from '../platform/ids.ts'
+import type { Principal } from '../platform/principal.ts'
+import { Problem } from '../platform/problem.ts'
+import { insertObjects } from '../storage/object.sql.ts'
+import type { SealedObject } from '../storage/vault.ts'
+import { addUsage, advanceFile, insertFile, insertFileOutbox, insertFileVersion, lockFile } from './file.sql.ts'
+
+export interface SealFile {
+  tenantId: number
+  /** As the owner gave it, 1 to 4,000 characters without NUL. Never a path. */
+  name: string
+  /** Found from the content. */
+  contentType: string
+  object: SealedObject
+  metadata: Record<string, unknown>
+  /** Wire id of who did it. */
+  createdBy: Principal['actor']
+  /** The archive it was a member of. */
+  parentFileId?: RowId<'file'>
+  /** How many archives it came out of. */
+  depth?: number
+  requestId?: string
+}
+
+export interface SealedFile {
+  fileId: RowId<'file'>
+  /** From 1. */
+  version: number
+}
+
+/**
+ * Enters a stored object as a new file, quarantined until its validation has ended: object, file, version 1, usage,
+ * the outbox event file.created and the audit event file.create. It stands or falls with the transaction; the caller
+ * wakes 'outbox' after its commit. The usage row is changed last and stays locked until then.
+ */
+export async function sealFile(tx: Tx, file: SealFile): Promise<SealedFile> {
+  await insertObjects(tx, [file.object])
+  const fileId = await insertFile(tx, file)
+  await insertFileVersion(tx, { ...file, fileId, number: 1 })
+  await tell(tx, { ...file, fileId, version: 1, action: 'file.create' })
+  await addUsage(tx, { tenantId: file.tenantId, bytes: file.object.sizeBytes, files: 1 })
+  return { fileId, version: 1 }
+}
+
+export interface SealFileVersion extends Omit<SealFile, 'name' | 'parentFileId' | 'depth' | 'metadata'> {
+  fileId: RowId<'file'>
+  /** Left out: the file keeps what it has. */
+  name?: string
+  metadata?: Record<string, unknown>
+}
+
+/**
+ * Enters a stored object as the next version of a file, which is quarantined again. Throws Problem('not_found') for a
+ * file that is not there or lies in the trash. Versions of one file take turns on its row.
+ */
+export async function sealFileVersion(tx: Tx, file: SealFileVersion): Promise<SealedFile & { name: string }> {
+  const { fileId, tenantId } = file
+  const current = await lockFile(tx, tenantId, fileId)
+  if (current === undefined || current.state === 'deleted') throw new Problem('not_found')
+  const number = current.version + 1
+  await insertObjects(tx, [file.object])
+  await insertFileVersion(tx, { ...file, number })
+  await advanceFile(tx, { ...file, version: number })
+  await tell(tx, { ...file, version: number, action: 'file.add_version' })
+  await addUsage(tx, { tenantId, bytes: file.object.sizeBytes, files: 0 })
+  return { fileId, version: number, name: file.name ?? current.name }
+}
+
+interface Told {
+  tenantId: number
+  fileId: RowId<'file'>
+  version: number
+  action: 'file.create' | 'file.add_version'
+  contentType: string
+  object: SealedObject
+  createdBy: Principal['actor']
+  requestId?: string
+  parentFileId?: RowId<'file'>
+}
+
+async function tell(tx: Tx, told: Told): Promise<void> {
+  const { tenantId, fileId, version, object, parentFileId, requestId } = told
+  await insertFileOutbox(tx, {
+    tenantId,
+    fileId,
+    type: 'file.created',
+    data: {
+      version,
+      state: 'quarantined',
+      size_bytes: object.sizeBytes,
+      content_type: told.contentType,
+      ...(parentFileId !== undefined && { parent_file_id: encodeId('file', parentFileId) }),
+    },
+  })
+  await writeAudit(tx, {
+    tenantId,
+    actor: told.createdBy,
+    action: told.action,
+    target: encodeId('file', fileId),
+    detail: { version, size_bytes: object.sizeBytes, sha256: object.sha256 },
+    ...(requestId !== undefined && { requestId }),
+  })
+}
