@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Problem } from '../platform/problem.ts'
+import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { toTenantLimits, readTenantLimits, type TenantLimits } from './limits.ts'
+import { createQuota, type Quota, type Reservation, type Room } from './quota.ts'
+
+let test: TestDatabase
+let quota: Quota
+beforeAll(async () => {
+  test = await createTestDatabase()
+  quota = createQuota(test)
+})
+afterAll(() => test.drop())
+
+async function newTenant(): Promise<number> {
+  const { rows } = await test.database.query<{ id: number }>(
+    `with t as (insert into tenant (name) values ('test') returning id)
+     insert into tenant_usage (tenant_id) select id from t returning tenant_id as id`,
+  )
+  return rows[0]!.id
+}
+
+const usageOf = async (tenantId: number) => {
+  const { rows } = await test.database.query(
+    'select files_count, stored_bytes, reserved_bytes, reserved_files from tenant_usage where tenant_id = $1',
+    [tenantId],
+  )
+  return rows[0]
+}
+
+const limitsOf = (storedBytesMax: number, filesCountMax = 1_000): TenantLimits => ({
+  ...toTenantLimits({}),
+  storedBytesMax,
+  filesCountMax,
+})
+
+const reserve = (tenantId: number, limits: TenantLimits, room: Room): Promise<Reservation> =>
+  test.database.withTenant(tenantId, (tx) => quota.reserve(tx, tenantId, limits, room))
+
+/** What a seal does: gives up the reservation and counts what came. */
+const seal = (reservation: Reservation, limits: TenantLimits, bytes: number) =>
+  test.database.withTenant(reservation.tenantId, async (tx) => {
+    await quota.settle(tx, reservation, limits, { bytes })
+    await tx.query(
+      'update tenant_usage set stored_bytes = stored_bytes + $2, files_count = files_count + $3 where tenant_id = $1',
+      [reservation.tenantId, bytes, reservation.files],
+    )
+  })
+
+const expire = (reservation: Reservation) =>
+  test.database.query(`update quota_reservation set expires_at = now() - interval '1 s' where id = $1`, [
+    reservation.id,
+  ])
+
+const codesOf = (results: PromiseSettledResult<unknown>[]): Record<string, number> => {
+  const counts: Record<string, number> = {}
+  for (const result of results) {
+    const code = result.status === 'fulfilled' ? 'granted' : (result.reason as Problem).code
+    counts[code] = (counts[code] ?? 0) + 1
+  }
+  return counts
+}
+
+describe('reserving', () => {
+  it('grants exactly as many of 200 parallel reservations as there is room for', async () => {
+    const tenantId = await newTenant()
+    const limits = limitsOf(10 * 1_000 + 999)
+    const results = await Promise.allSettled(
+      Array.from({ length: 200 }, () => reserve(tenantId, limits, { bytes: 1_000 })),
+    )
+    expect(codesOf(results)).toEqual({ granted: 10, quota_exceeded: 190 })
+    expect(await usageOf(tenantId)).toMatchObject({ reserved_bytes: 10_000, reserved_files: 10 })
+  })
+
+  it('holds to the number of files in the same race', async () => {
+    const tenantId = await newTenant()
+    const results = await Promise.allSettled(
+      Array.from({ length: 60 }, () => reserve(tenantId, limitsOf(1e9, 7), { bytes: 1 })),
+    )
+    expect(codesOf(results)).toEqual({ granted: 7, quota_exceeded: 53 })
+  })
+
+  it('never counts more than the limit while uploads of random sizes come, seal and fail at once', async () => {
+    const tenantId = await newTenant()
+    const limits = limitsOf(50_000)
+    const sizes = Array.from({ length: 120 }, (_, index) => 1 + ((index * 7_919) % 3_000))
+    let sealedBytes = 0
+    await Promise.allSettled(
+      sizes.map(async (bytes, index) => {
+        const reservation = await reserve(tenantId, limits, { bytes })
+        if (index % 3 === 0) return quota.release(reservation)
+        if (index % 5 === 0) await expire(reservation)
+        if (index % 10 === 0) await quota.releaseExpired()
+        await seal(reservation, limits, bytes - (index % 2))
+        sealedBytes += bytes - (index % 2)
+      }),
+    )
+    await quota.releaseExpired()
+    expect(sealedBytes).toBeLessThanOrEqual(50_000)
+    expect(sealedBytes).toBeGreaterThan(0)
+    expect(await usageOf(tenantId)).toMatchObject({ stored_bytes: sealedBytes, reserved_bytes: 0, reserved_files: 0 })
+  })
+
+  it('grants what is left where that is enough', async () => {
+    const tenantId = await newTenant()
+    const limits = limitsOf(1_000)
+    expect(await reserve(tenantId, limits, { bytes: 1_500, bytesMin: 1_000 })).toMatchObject({ bytes: 1_000 })
+    await expect(reserve(tenantId, limits, { bytes: 1, bytesMin: 1 })).rejects.toMatchObject({ code: 'quota_exceeded' })
+    // A version of a file that is there takes no file, and an empty rest is a rest.
+    await expect(reserve(tenantId, limits, { bytes: 5, bytesMin: 0, files: 0 })).resolves.toMatchObject({ bytes: 0 })
+  })
+
+  it('says what is used, what is reserved and what is left', async () => {
+    const tenantId = await newTenant()
+    const limits = limitsOf(1_000)
+    await seal(await reserve(tenantId, limits, { bytes: 300 }), limits, 300)
+    await reserve(tenantId, limits, { bytes: 200 })
+    await expect(reserve(tenantId, limits, { bytes: 501 })).rejects.toMatchObject({
+      detail: '300 of 1000 bytes are used and 200 are reserved by uploads under way; 500 are left.',
+    })
+  })
+})
+
+describe('a reservation', () => {
+  it('grows as far as there is room', async () => {
+    const tenantId = await newTenant()
+    const limits = limitsOf(1_000)
+    const first = await reserve(tenantId, limits, { bytes: 100 })
+    const grown = await quota.grow(first, limits, { bytes: 2_000, bytesMin: 1 })
+    expect(grown.bytes).toBe(1_000)
+    await expect(quota.grow(grown, limits, { bytes: 1 })).rejects.toMatchObject({ code: 'quota_exceeded' })
+    await quota.release(grown)
+    expect(await usageOf(tenantId)).toMatchObject({ reserved_bytes: 0, reserved_files: 0 })
+  })
+
+  it('is given back once when it is released twice', async () => {
+    const tenantId = await newTenant()
+    const reservation = await reserve(tenantId, limitsOf(1_000), { bytes: 600 })
+    await reserve(tenantId, limitsOf(1_000), { bytes: 300 })
+    await Promise.all([quota.release(reservation), quota.release(reservation)])
+    expect(await usageOf(tenantId)).toMatchObject({ reserved_bytes: 300, reserved_files: 1 })
+  })
+
+  it('ends by itself, unless it was renewed', async () => {
+    const tenantId = await newTenant()
+    const [dead, renewed] = [
+      await reserve(tenantId, limitsOf(1_000), { bytes: 100 }),
+      await reserve(tenantId, limitsOf(1_000), { bytes: 10 }),
+    ]
+    await Promise.all([expire(dead), expire(renewed)])
+    await quota.renew(renewed)
+    expect(await quota.releaseExpired()).toBe(1)
+    expect(await usageOf(tenantId)).toMatchObject({ reserved_bytes: 10, reserved_files: 1 })
+    await expect(quota.grow(dead, limitsOf(1_000), { bytes: 1 })).rejects.toMatchObject({ code: 'quota_exceeded' })
+    expect(await usageOf(tenantId)).toMatchObject({ reserved_bytes: 10 })
+  })
+
+  it('that has ended may still be settled while there is room, and not when somebody else has taken it', async () => {
+    const tenantId = await newTenant()
+    const limits = limitsOf(1_000)
+    const lost = await reserve(tenantId, limits, { bytes: 600 })
+    await expire(lost)
+    await quota.releaseExpired()
+    const other = await reserve(tenantId, limits, { bytes: 500 })
+    await expect(seal(lost, limits, 600)).rejects.toMatchObject({ code: 'quota_exceeded' })
+    await seal(lost, limits, 400)
+    await seal(other, limits, 500)
+    expect(await usageOf(tenantId)).toMatchObject({ stored_bytes: 900, reserved_bytes: 0, files_count: 2 })
+  })
+
+  it('cannot be touched from another tenant', async () => {
+    const [mine, theirs] = [await newTenant(), await newTenant()]
+    const reservation = await reserve(theirs, limitsOf(1_000), { bytes: 100 })
+    await quota.release({ ...reservation, tenantId: mine })
+    expect(await usageOf(theirs)).toMatchObject({ reserved_bytes: 100 })
+  })
+})
+
+it('limits are read from the tenant that asks', async () => {
+  const tenantId = await newTenant()
+  await test.database.query(`update tenant set limits = '{"stored_bytes_max": 5}' where id = $1`, [tenantId])
+  const read = (id: number) => test.database.withTenant(tenantId, (tx) => readTenantLimits(tx, id))
+  expect(await read(tenantId)).toMatchObject({ storedBytesMax: 5 })
+  await expect(read(tenantId + 1)).rejects.toMatchObject({ code: 'not_found' })
+})

@@ -1,0 +1,143 @@
+import type { Sql } from '../platform/database.ts'
+
+export interface ReservationRow {
+  id: number
+  bytes: number
+}
+
+export interface ReserveRoom {
+  tenantId: number
+  /** Taken if there is as much, else what is left. */
+  bytes: number
+  /** Taken at least, or nothing is. */
+  bytesMin: number
+  files: number
+  storedBytesMax: number
+  filesCountMax: number
+  lifetimeMs: number
+}
+
+// The room is looked at under the lock of the usage row, so that whoever comes second sees what the first one took.
+const room = `room as (
+    select tenant_id, least($2::bigint, $4::bigint - stored_bytes - reserved_bytes) as bytes from tenant_usage
+    where tenant_id = $1 and $4::bigint - stored_bytes - reserved_bytes >= $3::bigint
+      and files_count + reserved_files + $5::bigint <= $6::bigint
+    for update
+  ), taken as (
+    update tenant_usage u set reserved_bytes = u.reserved_bytes + room.bytes, reserved_files = u.reserved_files + $5::bigint
+    from room where u.tenant_id = room.tenant_id returning room.bytes
+  )`
+
+/** Nothing when there is no room. */
+export async function insertReservation(sql: Sql, reserve: ReserveRoom): Promise<ReservationRow | undefined> {
+  const { rows } = await sql.query<ReservationRow>(
+    `with ${room}
+     insert into quota_reservation (tenant_id, bytes, files, expires_at)
+     select $1, bytes, $5, now() + $7 * interval '1 ms' from taken returning id, bytes`,
+    [
+      reserve.tenantId,
+      reserve.bytes,
+      reserve.bytesMin,
+      reserve.storedBytesMax,
+      reserve.files,
+      reserve.filesCountMax,
+      reserve.lifetimeMs,
+    ],
+  )
+  return rows[0]
+}
+
+/** Adds bytes to a reservation and answers what it has then; nothing when there is no room or it has been released. */
+export async function growReservation(
+  sql: Sql,
+  grow: Omit<ReserveRoom, 'files' | 'filesCountMax'> & { reservationId: number },
+): Promise<ReservationRow | undefined> {
+  const { rows } = await sql.query<ReservationRow>(
+    `with held as (
+       select from quota_reservation where tenant_id = $1 and id = $6 for update
+     ), room as (
+       select tenant_id, least($2::bigint, $4::bigint - stored_bytes - reserved_bytes) as bytes from tenant_usage
+       where tenant_id = $1 and $4::bigint - stored_bytes - reserved_bytes >= $3::bigint and exists (select from held)
+       for update
+     ), taken as (
+       update tenant_usage u set reserved_bytes = u.reserved_bytes + room.bytes
+       from room where u.tenant_id = room.tenant_id returning room.bytes
+     )
+     update quota_reservation r set bytes = r.bytes + taken.bytes, expires_at = now() + $5 * interval '1 ms'
+     from taken where r.tenant_id = $1 and r.id = $6 returning r.id, r.bytes`,
+    [grow.tenantId, grow.bytes, grow.bytesMin, grow.storedBytesMax, grow.lifetimeMs, grow.reservationId],
+  )
+  return rows[0]
+}
+
+/** False when it has been released. */
+export async function renewReservation(
+  sql: Sql,
+  renew: { tenantId: number; reservationId: number; lifetimeMs: number },
+): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `update quota_reservation set expires_at = now() + $3 * interval '1 ms' where tenant_id = $1 and id = $2`,
+    [renew.tenantId, renew.reservationId, renew.lifetimeMs],
+  )
+  return rowCount > 0
+}
+
+/** False when it was gone already. */
+export async function deleteReservation(sql: Sql, tenantId: number, reservationId: number): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `with gone as (
+       delete from quota_reservation where tenant_id = $1 and id = $2 returning tenant_id, bytes, files
+     )
+     update tenant_usage u set reserved_bytes = u.reserved_bytes - gone.bytes, reserved_files = u.reserved_files - gone.files
+     from gone where u.tenant_id = gone.tenant_id`,
+    [tenantId, reservationId],
+  )
+  return rowCount > 0
+}
+
+/** Gives back what has outlived its time, at most so many at once; answers how many there were. */
+export async function deleteExpiredReservations(sql: Sql, limit: number): Promise<number> {
+  const { rows } = await sql.query<{ count: number }>(
+    `with gone as (
+       delete from quota_reservation where id in
+         (select id from quota_reservation where expires_at < now() order by expires_at limit $1 for update skip locked)
+       returning tenant_id, bytes, files
+     ), sums as (
+       select tenant_id, sum(bytes)::bigint as bytes, sum(files)::bigint as files from gone group by tenant_id
+     ), given_back as (
+       update tenant_usage u set reserved_bytes = u.reserved_bytes - s.bytes, reserved_files = u.reserved_files - s.files
+       from sums s where u.tenant_id = s.tenant_id
+     )
+     select count(*)::int as count from gone`,
+    [limit],
+  )
+  return rows[0]?.count ?? 0
+}
+
+export interface UsageRow {
+  files_count: number
+  stored_bytes: number
+  reserved_bytes: number
+  reserved_files: number
+}
+
+export async function findUsage(sql: Sql, tenantId: number): Promise<UsageRow | undefined> {
+  const { rows } = await sql.query<UsageRow>(
+    'select files_count, stored_bytes, reserved_bytes, reserved_files from tenant_usage where tenant_id = $1',
+    [tenantId],
+  )
+  return rows[0]
+}
+
+/** Whether there is room, with the usage row held until the transaction ends. */
+export async function lockRoom(
+  sql: Sql,
+  wanted: { tenantId: number; bytes: number; files: number; storedBytesMax: number; filesCountMax: number },
+): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `select from tenant_usage where tenant_id = $1 and stored_bytes + reserved_bytes + $2::bigint <= $3::bigint
+       and files_count + reserved_files + $4::bigint <= $5::bigint for update`,
+    [wanted.tenantId, wanted.bytes, wanted.storedBytesMax, wanted.files, wanted.filesCountMax],
+  )
+  return rowCount > 0
+}
