@@ -406,12 +406,14 @@ create index search_entry_tenant on search_entry (tenant_id);
 create table idempotency_key (
   tenant_id bigint not null,
   key text not null,
-  request_hash bytea not null,
-  status integer, -- null while the request is in flight
+  request_hash text not null, -- empty while the request's body is not known
+  claim text not null, -- who is answering it; whoever takes over writes another
+  in_flight_until timestamptz, -- null once it is answered
   response jsonb,
   created_at timestamptz not null default now(),
   primary key (tenant_id, key)
 );
+create index idempotency_key_age on idempotency_key (created_at);
 
 -- Row-level security ----------------------------------------------------------------------------------------
 

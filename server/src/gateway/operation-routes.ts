@@ -157,6 +157,7 @@ function contextOf(request: FastifyRequest, reply: FastifyReply, principal: Prin
   return {
     principal,
     requestId: request.id,
+    method: request.method,
     headers: request.headers,
     body: request.raw,
     clientAddress: request.ip,

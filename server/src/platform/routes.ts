@@ -10,6 +10,8 @@ import type { Principal } from './principal.ts'
 export interface RequestContext {
   readonly principal: Principal
   readonly requestId: string
+  /** GET or HEAD where both are served; the gateway drops the body of an answer to HEAD. */
+  readonly method: string
   readonly headers: IncomingHttpHeaders
   /** The raw body of an operation whose bodyType is not JSON. */
   readonly body: Readable
