@@ -128,3 +128,11 @@ export async function insertFileOutbox(sql: Sql, event: FileEvent): Promise<void
     JSON.stringify(event.data),
   ])
 }
+
+export async function findFileState(sql: Sql, tenantId: number, fileId: number): Promise<FileState | undefined> {
+  const { rows } = await sql.query<{ state: FileState }>('select state from file where tenant_id = $1 and id = $2', [
+    tenantId,
+    fileId,
+  ])
+  return rows[0]?.state
+}

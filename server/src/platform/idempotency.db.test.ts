@@ -58,8 +58,10 @@ describe('a wrapped operation', () => {
     const key = newKey()
     await call(key, 'a')
     await expect(call(key, 'b')).rejects.toMatchObject({ code: 'idempotency_key_reused' })
-    const other = idempotency.wrap('validatePipeline', handler as unknown as Handler<'validatePipeline'>)
-    await expect(other(inputOf('a'), contextOf(key))).rejects.toMatchObject({ code: 'idempotency_key_reused' })
+    const other = idempotency.wrap('createJob', handler as unknown as Handler<'createJob'>)
+    await expect(other({ ...inputOf('a'), body: { file_id: 'a' } }, contextOf(key))).rejects.toMatchObject({
+      code: 'idempotency_key_reused',
+    })
   })
 
   it('keeps the keys of tenants apart', async () => {

@@ -37,14 +37,14 @@ const limitsOf = (storedBytesMax: number, filesCountMax = 1_000): TenantLimits =
 const reserve = (tenantId: number, limits: TenantLimits, room: Room): Promise<Reservation> =>
   test.database.withTenant(tenantId, (tx) => quota.reserve(tx, tenantId, limits, room))
 
-/** What a seal does: gives up the reservation and counts what came. */
+/** What a seal does: counts what came and gives up the reservation. */
 const seal = (reservation: Reservation, limits: TenantLimits, bytes: number) =>
   test.database.withTenant(reservation.tenantId, async (tx) => {
-    await quota.settle(tx, reservation, limits, { bytes })
     await tx.query(
       'update tenant_usage set stored_bytes = stored_bytes + $2, files_count = files_count + $3 where tenant_id = $1',
       [reservation.tenantId, bytes, reservation.files],
     )
+    await quota.settle(tx, reservation, limits)
   })
 
 const expire = (reservation: Reservation) =>

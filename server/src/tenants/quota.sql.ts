@@ -129,15 +129,15 @@ export async function findUsage(sql: Sql, tenantId: number): Promise<UsageRow | 
   return rows[0]
 }
 
-/** Whether there is room, with the usage row held until the transaction ends. */
-export async function lockRoom(
+/** Whether usage and reservations are within the limits; meant for a transaction that has changed the row and so holds it. */
+export async function isWithinLimits(
   sql: Sql,
-  wanted: { tenantId: number; bytes: number; files: number; storedBytesMax: number; filesCountMax: number },
+  limits: { tenantId: number; storedBytesMax: number; filesCountMax: number },
 ): Promise<boolean> {
-  const { rowCount } = await sql.query(
-    `select from tenant_usage where tenant_id = $1 and stored_bytes + reserved_bytes + $2::bigint <= $3::bigint
-       and files_count + reserved_files + $4::bigint <= $5::bigint for update`,
-    [wanted.tenantId, wanted.bytes, wanted.storedBytesMax, wanted.files, wanted.filesCountMax],
+  const { rows } = await sql.query(
+    `select true from tenant_usage where tenant_id = $1 and stored_bytes + reserved_bytes <= $2::bigint
+       and files_count + reserved_files <= $3::bigint`,
+    [limits.tenantId, limits.storedBytesMax, limits.filesCountMax],
   )
-  return rowCount > 0
+  return rows.length > 0
 }

@@ -14,7 +14,7 @@ import {
   findUsage,
   growReservation,
   insertReservation,
-  lockRoom,
+  isWithinLimits,
   renewReservation,
 } from './quota.sql.ts'
 
@@ -42,10 +42,10 @@ export interface Quota {
   /** Begins its lifetime anew; one that is gone stays gone, and settling it will look for room again. */
   renew(reservation: Reservation): Promise<void>
   /**
-   * Gives the reservation up for what is sealed in the same transaction, which counts it as usage. When its time had
-   * passed, there must still be room: else throws Problem('quota_exceeded'), and nothing may be sealed.
+   * Gives the reservation up for what the same transaction has just counted as usage. When its time had passed, the
+   * usage must still be within the limits: else throws Problem('quota_exceeded'), and the transaction must not commit.
    */
-  settle(tx: Tx, reservation: Reservation, limits: TenantLimits, sealed: { bytes: number }): Promise<void>
+  settle(tx: Tx, reservation: Reservation, limits: TenantLimits): Promise<void>
   /** Gives it back; one that is gone already is none of our business. */
   release(reservation: Reservation): Promise<void>
   /** Gives back what has outlived its time; a duty of maintenance. Answers how many there were. */
@@ -84,11 +84,9 @@ export function createQuota({ database }: { database: Database }): Quota {
       )
     },
 
-    async settle(tx, { id, tenantId, files }, limits, { bytes }) {
+    async settle(tx, { id, tenantId }, limits) {
       if (await deleteReservation(tx, tenantId, id)) return
-      const { storedBytesMax, filesCountMax } = limits
-      const wanted = { tenantId, bytes, files, storedBytesMax, filesCountMax }
-      if (!(await lockRoom(tx, wanted))) throw await exceeded(tx, tenantId, limits)
+      if (!(await isWithinLimits(tx, { tenantId, ...limits }))) throw await exceeded(tx, tenantId, limits)
     },
 
     async release({ id, tenantId }) {

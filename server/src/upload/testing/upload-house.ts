@@ -1,0 +1,107 @@
+// The upload service on a test database: a real vault over a store in memory, and a submission that writes a job's row.
+
+import { Readable } from 'node:stream'
+import { insertTestTenant } from '../../files/testing/catalogue.ts'
+import { systemClock, type Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
+import { createIdempotency } from '../../platform/idempotency.ts'
+import { encodeId, systemIds, type RowId } from '../../platform/ids.ts'
+import { silentLog } from '../../platform/log.ts'
+import { Problem } from '../../platform/problem.ts'
+import type { RequestContext } from '../../platform/routes.ts'
+import type { WakeTopic } from '../../platform/wake.ts'
+import type { JobSubmission } from '../../processing/submission.ts'
+import { createVault } from '../../storage/encrypted-vault.ts'
+import type { ObjectStore } from '../../storage/object-store.ts'
+import { createMemoryKeyRing } from '../../storage/testing/memory-key-ring.ts'
+import { createMemoryStore } from '../../storage/testing/memory-store.ts'
+import { createQuota } from '../../tenants/quota.ts'
+import { uploadRoutes } from '../upload-routes.ts'
+import { createUploads } from '../uploads.ts'
+
+/** Knows the pipelines "any" and, for text only, "texts"; writes no tasks. */
+export const testSubmission: JobSubmission = {
+  async choosePipeline(_, { pipeline = 'any', contentType }) {
+    if (pipeline === 'texts' && !contentType.startsWith('text/')) throw new Problem('pipeline_not_accepted')
+    if (pipeline !== 'any' && pipeline !== 'texts') throw new Problem('pipeline_unknown')
+    return { name: pipeline, pipelineVersionId: 1 }
+  },
+  async submitJob(tx, job) {
+    const { name, pipelineVersionId } = await testSubmission.choosePipeline(tx, job)
+    await tx.query(
+      `insert into pipeline_version (id, tenant_id, name, number, source, definition, created_by)
+       values ($1, $2, 'any', 1, '', '{}', 'system') on conflict do nothing`,
+      [pipelineVersionId, job.tenantId],
+    )
+    const lane = ['interactive', 'normal', 'bulk'].indexOf(job.lane)
+    const { rows } = await tx.query<{ id: RowId<'job'> }>(
+      `insert into job (tenant_id, file_id, file_version, pipeline_version_id, lane, steps_pending, created_by)
+       values ($1, $2, $3, $4, $5, 1, $6) returning id`,
+      [job.tenantId, job.fileId, job.fileVersion, pipelineVersionId, lane, job.actor],
+    )
+    // An insert that does not throw returns its row.
+    const jobRowId = rows[0]!.id
+    return { jobRowId, jobId: encodeId('job', jobRowId), pipeline: name, estimatedCompletion: new Date() }
+  },
+}
+
+export interface UploadHouseOptions {
+  database: Database
+  store?: ObjectStore
+  submission?: JobSubmission
+  clock?: Clock
+}
+
+export function createUploadHouse(options: UploadHouseOptions) {
+  const { database, submission = testSubmission, clock = systemClock } = options
+  const memory = createMemoryStore()
+  const vault = createVault({
+    store: options.store ?? memory,
+    keyRing: createMemoryKeyRing(),
+    ids: systemIds,
+    log: silentLog,
+  })
+  const woken: WakeTopic[] = []
+  const wake = { wake: (topic: WakeTopic) => void woken.push(topic), listen: () => () => {} }
+  const quota = createQuota({ database })
+  const idempotency = createIdempotency({ database, ids: systemIds })
+  const uploads = createUploads({ database, vault, quota, submission, idempotency, wake, clock })
+  const routes = uploadRoutes({ database, uploads, idempotency })
+  return { objects: memory.objects, vault, woken, quota, idempotency, uploads, routes }
+}
+
+export const newTenant = insertTestTenant
+
+/** A request with this body, as the gateway hands it on. */
+export function contextOf(
+  tenantId: number,
+  body: AsyncIterable<Uint8Array> | Buffer,
+  headers: Record<string, string>,
+  signal: AbortSignal = new AbortController().signal,
+): RequestContext {
+  return {
+    principal: { kind: 'system', tenantId, role: 'user', operator: false, actor: 'system' },
+    requestId: 'req_test',
+    method: 'POST',
+    headers,
+    body: Buffer.isBuffer(body)
+      ? Readable.from([body], { objectMode: false })
+      : Readable.from(body, { objectMode: false }),
+    signal,
+    clientAddress: '127.0.0.1',
+    log: silentLog,
+  }
+}
+
+/** A form as a client writes it, with its headers. */
+export async function writeForm(form: FormData): Promise<{ body: Buffer; headers: Record<string, string> }> {
+  const message = new Response(form)
+  const body = Buffer.from(await message.arrayBuffer())
+  return {
+    body,
+    headers: {
+      'content-type': message.headers.get('content-type') ?? '',
+      'content-length': String(body.length),
+    },
+  }
+}
