@@ -57,7 +57,7 @@ describe('the name of a download', () => {
     fc.assert(
       fc.property(hostile, (name) => {
         const safe = downloadNameOf(name)
-        expect(safe).not.toMatch(/^$|^\.|[/\\\u0000-\u001f\u202a-\u202e]/u)
+        expect(safe).not.toMatch(/^$|^\.|[/\\\p{Cc}\u202a-\u202e]/u)
         expect(Buffer.byteLength(safe)).toBeLessThanOrEqual(200)
       }),
       { numRuns: 2_000 },

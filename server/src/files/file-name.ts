@@ -10,7 +10,8 @@ const nameLengthMax = 4_000
  */
 export function checkFileName(name: string): string {
   // Two code units may be one character, so only what is longer has to be counted.
-  const tooLong = name.length > nameLengthMax && (name.length > 2 * nameLengthMax || [...name].length > nameLengthMax)
+  const tooLong =
+    name.length > nameLengthMax && (name.length > 2 * nameLengthMax || Array.from(name).length > nameLengthMax)
   const reason = name === '' ? 'It is empty.' : tooLong ? `It is longer than ${nameLengthMax} characters.` : undefined
   const unfit = name.includes('\0') ? 'It contains NUL.' : name.isWellFormed() ? undefined : 'It is not valid Unicode.'
   const detail = reason ?? unfit
@@ -28,8 +29,7 @@ const downloadNameBytesMax = 200
 export function downloadNameOf(name: string): string {
   const safe = name
     .toWellFormed()
-    // oxlint-disable-next-line no-control-regex -- these are what must not get through
-    .replaceAll(/[\u0000-\u001f\u007f-\u009f/\\:\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]/gu, '_')
+    .replaceAll(/[\p{Cc}/\\:\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]/gu, '_')
     .replace(/^[.\s]+/u, '_')
     .trimEnd()
   if (Buffer.byteLength(safe) <= downloadNameBytesMax) return safe === '' ? 'file' : safe

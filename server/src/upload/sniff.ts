@@ -4,8 +4,6 @@
 /** As far as the signatures here lie from the start. */
 export const sniffBytes = 4_096
 
-type Bytes = Buffer<ArrayBufferLike>
-
 interface Signature {
   type: string
   at?: number
@@ -97,8 +95,7 @@ const zipFolders: readonly (readonly [string, string | undefined])[] = [
   ['ppt/', zipTypes['pptx']],
 ]
 
-const openPackage =
-  /^PK\x03\x04.{26}mimetype(application\/(?:epub\+zip|vnd\.oasis\.opendocument\.[a-z.-]{1,40}?))(?=PK)/s
+const openPackage = /^PK.{28}mimetype(application\/(?:epub\+zip|vnd\.oasis\.opendocument\.[a-z.-]{1,40}?))(?=PK)/s
 
 const oleTypes: Record<string, string> = {
   doc: 'application/msword',
@@ -151,7 +148,7 @@ export function sniffContentType(head: Uint8Array, name: string): string {
   return binaryType(bytes, ending) ?? textType(bytes, ending) ?? 'application/octet-stream'
 }
 
-function binaryType(bytes: Bytes, ending: string): string | undefined {
+function binaryType(bytes: Buffer, ending: string): string | undefined {
   const start = bytes.toString('latin1', 0, 4)
   if (start === 'PK\x03\x04') return zipType(bytes, ending)
   if (start === 'PK\x05\x06') return 'application/zip'
@@ -168,7 +165,7 @@ function binaryType(bytes: Bytes, ending: string): string | undefined {
 const isWord = /^[\x20-\x7e]{1,4}$/
 
 /** Signatures so short that they are believed only in what is not text. */
-function weakBinaryType(bytes: Bytes): string | undefined {
+function weakBinaryType(bytes: Buffer): string | undefined {
   if (isText(bytes)) return undefined
   if (bytes.toString('latin1', 0, 2) === 'BM' && bytes.length > 26) return 'image/bmp'
   const isFrame = bytes.length > 2 && bytes[0] === 0xff && (bytes[1]! & 0xe6) === 0xe2 // layer III of any version
@@ -177,7 +174,7 @@ function weakBinaryType(bytes: Bytes): string | undefined {
 
 const brandType = (brand: string): string => brandTypes.find(([pattern]) => pattern.test(brand))?.[1] ?? 'video/mp4'
 
-function zipType(bytes: Bytes, ending: string): string {
+function zipType(bytes: Buffer, ending: string): string {
   // OpenDocument and EPUB store their type in clear as the first entry.
   const mimetype = openPackage.exec(bytes.toString('latin1', 0, 300))?.[1]
   if (mimetype !== undefined) return mimetype
@@ -191,7 +188,7 @@ function zipType(bytes: Bytes, ending: string): string {
 }
 
 /** Names of the entries whose local headers can be seen. */
-function entryNames(bytes: Bytes): string[] {
+function entryNames(bytes: Buffer): string[] {
   const names: string[] = []
   for (let at = bytes.indexOf('PK\x03\x04', 0, 'latin1'); at >= 0; at = bytes.indexOf('PK\x03\x04', at + 4, 'latin1')) {
     if (at + 30 > bytes.length) break
@@ -200,7 +197,7 @@ function entryNames(bytes: Bytes): string[] {
   return names
 }
 
-function textType(bytes: Bytes, ending: string): string | undefined {
+function textType(bytes: Buffer, ending: string): string | undefined {
   if (!isText(bytes)) return undefined
   const text = decodeStart(bytes)
   const active = activeText.find(([pattern]) => pattern.test(text))
@@ -210,20 +207,20 @@ function textType(bytes: Bytes, ending: string): string | undefined {
 
 const utf16Decoders = { le: 'utf-16le', be: 'utf-16be' } as const
 
-function utf16Of(bytes: Bytes): 'le' | 'be' | undefined {
+function utf16Of(bytes: Buffer): 'le' | 'be' | undefined {
   const mark = bytes.toString('latin1', 0, 2)
   return mark === '\xff\xfe' ? 'le' : mark === '\xfe\xff' ? 'be' : undefined
 }
 
 /** Text of any encoding: a mark of UTF-16, or no control characters but those that texts have. */
-function isText(bytes: Bytes): boolean {
+function isText(bytes: Buffer): boolean {
   if (utf16Of(bytes) !== undefined) return true
   return !bytes.some(
     (byte) => byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d && byte !== 0x0c && byte !== 0x1b,
   )
 }
 
-function decodeStart(bytes: Bytes): string {
+function decodeStart(bytes: Buffer): string {
   const utf16 = utf16Of(bytes)
   return new TextDecoder(utf16 === undefined ? 'utf-8' : utf16Decoders[utf16]).decode(bytes)
 }
