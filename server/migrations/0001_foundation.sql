@@ -149,7 +149,7 @@ create table file (
   content_type text not null,
   size_bytes bigint not null,
   sha256 text not null,
-  state text not null check (state in ('quarantined', 'available', 'rejected', 'deleted')),
+  state text not null check (state in ('quarantined', 'available', 'rejected')), -- also of what lies in the trash
   metadata jsonb not null default '{}', -- the owner's
   found jsonb not null default '{}', -- what steps found, by step name
   version integer not null default 1,
@@ -157,7 +157,7 @@ create table file (
   storage_class text not null default 'standard',
   created_by text not null,
   created_at timestamptz not null default now(),
-  deleted_at timestamptz
+  deleted_at timestamptz -- set: it lies in the trash
 );
 create index file_tenant on file (tenant_id, id desc);
 create index file_parent on file (parent_file_id) where parent_file_id is not null;
@@ -398,10 +398,29 @@ create table search_entry (
   metadata jsonb not null default '{}',
   body text not null default '',
   document tsvector not null,
+  hidden boolean not null default false, -- of a file in the trash
   updated_at timestamptz not null default now()
 );
 create index search_entry_document on search_entry using gin (document);
 create index search_entry_tenant on search_entry (tenant_id);
+
+-- What is findable of a file, by weight: A its name, B its metadata, C its text, D pieces of its name. All are words in
+-- the form that search/search-text.ts gives them. Of a text with more different words than a tsvector holds (1 MB), as
+-- much of its beginning as fits.
+create function search_document(p_name text, p_pieces text, p_metadata text, p_body text) returns tsvector
+language plpgsql immutable as $$
+declare
+  bound integer;
+begin
+  foreach bound in array array[1000000, 300000, 100000, 30000, 0] loop
+    begin
+      return setweight(to_tsvector('simple', p_name), 'A') || setweight(to_tsvector('simple', p_metadata), 'B')
+        || setweight(to_tsvector('simple', left(p_body, bound)), 'C') || setweight(to_tsvector('simple', p_pieces), 'D');
+    exception when program_limit_exceeded then null; -- try with less
+    end;
+  end loop;
+  return setweight(to_tsvector('simple', p_name), 'A');
+end $$;
 
 create table idempotency_key (
   tenant_id bigint not null,

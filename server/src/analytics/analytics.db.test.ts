@@ -184,7 +184,7 @@ describe('the figures', () => {
     await sql(`insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at)
       values ('w1', 'h', 's', 2, 1, now(), now()), ('w2', 'h', 's', 2, 1, now(), now() - interval '2 minutes')`)
     const fileId = await insertFile(1)
-    await insertFile(2, 'deleted')
+    await sql('update file set deleted_at = now() where id = $1', [await insertFile(2)])
     for (const state of ['completed', 'completed', 'completed', 'failed', 'queued', 'queued', 'running']) {
       await insertJob(fileId, state)
     }

@@ -20,7 +20,7 @@ export async function readFigures(sql: Sql, windows: { throughputSeconds: number
        (select count(*) from job where state = 'queued' and finished_at is null)::int as queued_jobs,
        (select count(*) from job where finished_at > now() - $1 * interval '1 second')::int as ended_lately,
        e.ended::int as ended_in_hour, e.failed::int as failed_in_hour,
-       (select count(*) from file where state <> 'deleted')::int as total_files,
+       (select count(*) from file where deleted_at is null)::int as total_files,
        (select coalesce(sum(size_bytes), 0) from object)::float8 as total_bytes,
        (select count(*) from tenant t where
          (select j.created_at from job j where j.tenant_id = t.id order by j.id desc limit 1) > now() - interval '24 hours'

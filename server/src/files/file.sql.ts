@@ -61,14 +61,17 @@ export async function insertFileVersion(sql: Sql, version: NewFileVersion): Prom
   )
 }
 
+export interface LockedFileRow {
+  name: string
+  metadata: Record<string, unknown>
+  version: number
+  deleted_at: Date | null
+}
+
 /** Holds the row against other changes until the transaction ends. */
-export async function lockFile(
-  sql: Sql,
-  tenantId: number,
-  fileId: number,
-): Promise<{ name: string; state: FileState; version: number } | undefined> {
-  const { rows } = await sql.query<{ name: string; state: FileState; version: number }>(
-    'select name, state, version from file where tenant_id = $1 and id = $2 for no key update',
+export async function lockFile(sql: Sql, tenantId: number, fileId: number): Promise<LockedFileRow | undefined> {
+  const { rows } = await sql.query<LockedFileRow>(
+    'select name, metadata, version, deleted_at from file where tenant_id = $1 and id = $2 for no key update',
     [tenantId, fileId],
   )
   return rows[0]
@@ -129,10 +132,132 @@ export async function insertFileOutbox(sql: Sql, event: FileEvent): Promise<void
   ])
 }
 
-export async function findFileState(sql: Sql, tenantId: number, fileId: number): Promise<FileState | undefined> {
-  const { rows } = await sql.query<{ state: FileState }>('select state from file where tenant_id = $1 and id = $2', [
+/** What a file is before its trash is looked at. */
+export type ValidationState = Exclude<FileState, 'deleted'>
+
+export interface FileRow {
+  id: RowId<'file'>
+  name: string
+  size_bytes: number
+  sha256: string
+  content_type: string
+  state: ValidationState
+  metadata: Record<string, unknown>
+  version: number
+  parent_file_id: RowId<'file'> | null
+  latest_job_id: RowId<'job'> | null
+  created_at: Date
+  deleted_at: Date | null
+}
+
+const fileColumns = `f.id, f.name, f.size_bytes, f.sha256, f.content_type, f.state, f.metadata, f.version,
+  f.parent_file_id, f.created_at, f.deleted_at,
+  (select j.id from job j where j.file_id = f.id order by j.id desc limit 1) as latest_job_id`
+
+/** One in the trash, too. */
+export async function findFile(sql: Sql, tenantId: number, fileId: number): Promise<FileRow | undefined> {
+  const { rows } = await sql.query<FileRow>(`select ${fileColumns} from file f where f.tenant_id = $1 and f.id = $2`, [
     tenantId,
     fileId,
   ])
-  return rows[0]?.state
+  return rows[0]
+}
+
+export interface FileFilter {
+  tenantId: number
+  /** Older than this one. */
+  before?: number
+  /** A piece of the name, in any case. */
+  name?: string
+  /** Exact, or with a wildcard as its second part: image/*. */
+  contentType?: string
+  parentFileId?: number
+  limit: number
+}
+
+/** Newest first, without the trash. Each set of filters is a statement of its own, so that each gets the plan that fits it. */
+export async function listFiles(sql: Sql, filter: FileFilter): Promise<FileRow[]> {
+  const values: unknown[] = [filter.tenantId, filter.limit]
+  const conditions = ['f.tenant_id = $1', 'f.deleted_at is null']
+  const also = (value: unknown, condition: (parameter: string) => string): void => {
+    if (value !== undefined) conditions.push(condition(`$${values.push(value)}`))
+  }
+  const family = /^([^*]+\/)\*$/.exec(filter.contentType ?? '')?.[1]
+  also(filter.before, (parameter) => `f.id < ${parameter}`)
+  also(filter.parentFileId, (parameter) => `f.parent_file_id = ${parameter}`)
+  also(filter.name, (parameter) => `strpos(lower(f.name), lower(${parameter}::text)) > 0`)
+  if (family === undefined) also(filter.contentType, (parameter) => `f.content_type = ${parameter}`)
+  else also(family, (parameter) => `starts_with(f.content_type, ${parameter})`)
+  const { rows } = await sql.query<FileRow>(
+    `select ${fileColumns} from file f where ${conditions.join(' and ')} order by f.id desc limit $2`,
+    values,
+  )
+  return rows
+}
+
+export async function renameFile(
+  sql: Sql,
+  file: { tenantId: number; fileId: number; name: string; metadata: Record<string, unknown> },
+): Promise<void> {
+  await sql.query('update file set name = $3, metadata = $4 where tenant_id = $1 and id = $2', [
+    file.tenantId,
+    file.fileId,
+    file.name,
+    JSON.stringify(file.metadata),
+  ])
+}
+
+/** Into the trash or out of it; false when it is there already, or nowhere. */
+export async function trashFile(sql: Sql, tenantId: number, fileId: number, deleted: boolean): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `update file set deleted_at = case when $3 then now() end
+     where tenant_id = $1 and id = $2 and (deleted_at is not null) <> $3`,
+    [tenantId, fileId, deleted],
+  )
+  return rowCount > 0
+}
+
+export interface FileVersionRow {
+  id: RowId<'version'>
+  number: number
+  size_bytes: number
+  sha256: string
+  content_type: string
+  created_at: Date
+}
+
+/** Newest first. */
+export async function listVersions(
+  sql: Sql,
+  versions: { tenantId: number; fileId: number; before: number; limit: number },
+): Promise<FileVersionRow[]> {
+  const { rows } = await sql.query<FileVersionRow>(
+    `select id, number, size_bytes, sha256, content_type, created_at from file_version
+     where tenant_id = $1 and file_id = $2 and number < $3 order by number desc limit $4`,
+    [versions.tenantId, versions.fileId, versions.before, versions.limit],
+  )
+  return rows
+}
+
+export interface FileContentRow {
+  name: string
+  state: ValidationState
+  deleted_at: Date | null
+  content_type: string
+  object_id: string
+  sha256: string
+}
+
+/** A version's bytes, the newest where none is named; the state is the file's. */
+export async function findFileContent(
+  sql: Sql,
+  content: { tenantId: number; fileId: number; version?: number },
+): Promise<FileContentRow | undefined> {
+  const { rows } = await sql.query<FileContentRow>(
+    `select f.name, f.state, f.deleted_at, v.content_type, v.object_id, v.sha256
+     from file f join file_version v on v.file_id = f.id and v.number = coalesce($3::integer, f.version)
+     where f.tenant_id = $1 and f.id = $2`,
+    [content.tenantId, content.fileId, content.version ?? null],
+  )
+  return rows[0]
 }

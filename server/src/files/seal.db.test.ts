@@ -133,7 +133,7 @@ describe('sealing a version', () => {
         }),
       )
     await expect(seal(mine, fileId)).rejects.toMatchObject({ code: 'not_found' })
-    await test.database.query(`update file set state = 'deleted', deleted_at = now() where id = $1`, [fileId])
+    await test.database.query(`update file set deleted_at = now() where id = $1`, [fileId])
     await expect(seal(theirs, fileId)).rejects.toMatchObject({ code: 'not_found' })
   })
 })

@@ -63,7 +63,7 @@ export interface SealFileVersion extends Omit<SealFile, 'name' | 'parentFileId' 
 export async function sealFileVersion(tx: Tx, file: SealFileVersion): Promise<SealedFile & { name: string }> {
   const { fileId, tenantId } = file
   const current = await lockFile(tx, tenantId, fileId)
-  if (current === undefined || current.state === 'deleted') throw new Problem('not_found')
+  if (current === undefined || current.deleted_at !== null) throw new Problem('not_found')
   const number = current.version + 1
   await insertObjects(tx, [file.object])
   await insertFileVersion(tx, { ...file, number })

@@ -160,7 +160,7 @@ export interface JobInputRow {
 export async function findJobInput(sql: Sql, tenantId: number, fileId: number): Promise<JobInputRow | undefined> {
   const { rows } = await sql.query<JobInputRow>(
     `select version, name, content_type, size_bytes, sha256, object_id, state from file
-     where tenant_id = $1 and id = $2 and state <> 'deleted' for share`,
+     where tenant_id = $1 and id = $2 and deleted_at is null for share`,
     [tenantId, fileId],
   )
   return rows[0]

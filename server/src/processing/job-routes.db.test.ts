@@ -353,10 +353,14 @@ describe('a job over a file that is already here', () => {
   it.each([
     ['quarantined', 'file_quarantined'],
     ['rejected', 'file_rejected'],
-    ['deleted', 'not_found'],
   ])('is refused for a file that is %s', async (state, code) => {
     await test.database.query('update file set state = $1', [state])
     await expect(create()).rejects.toMatchObject({ code })
+  })
+
+  it('is refused for a file in the trash', async () => {
+    await test.database.query(`update file set state = 'available', deleted_at = now()`)
+    await expect(create()).rejects.toMatchObject({ code: 'not_found' })
   })
 
   it('is refused for a file that is not there', async () => {

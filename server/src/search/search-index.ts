@@ -13,6 +13,7 @@ export interface SearchDocument {
 
 export interface SearchQuery {
   text: string
+  /** Exact, or with a wildcard as its second part: image/*. */
   contentType?: string
   limit: number
   /** Cursor of the page before. */
@@ -24,6 +25,7 @@ export interface SearchResult {
   name: string
   contentType: string
   score: number
+  /** Of the text, with found words between « and »; null when they stand elsewhere. */
   snippet: string | null
   metadata: Record<string, unknown>
 }
@@ -31,7 +33,15 @@ export interface SearchResult {
 /** The transaction decides the tenant; what it commits becomes findable with it. */
 export interface SearchIndex {
   put(tx: Tx, tenantId: number, document: SearchDocument): Promise<void>
+  /** Makes an entry findable by its new name and metadata. A file without an entry stays without. */
+  rename(tx: Tx, fileId: number, named: Pick<SearchDocument, 'name' | 'metadata'>): Promise<void>
+  /** Keeps an entry out of the answers, or lets it back in. */
+  hide(tx: Tx, fileId: number, hidden: boolean): Promise<void>
   remove(tx: Tx, fileId: number): Promise<void>
-  /** Best first. Any user text is a valid query; quotes make phrases, a leading minus excludes. */
+  /**
+   * Best first. Any user text is a valid query: all of its words must be found, the last one may be unfinished, quotes
+   * make phrases, a leading minus excludes, and a piece of a file's name finds the file. Throws
+   * Problem('invalid_request') for a cursor of another query.
+   */
   search(tx: Tx, query: SearchQuery): Promise<{ results: SearchResult[]; nextCursor: string | null }>
 }

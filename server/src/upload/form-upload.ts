@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { UploadResult } from '@millrace/contract'
-import { findFileState } from '../files/file.sql.ts'
+import { findFile } from '../files/file.sql.ts'
 import type { Database } from '../platform/database.ts'
 import { idempotencyKeyOf, type Idempotency, type IdempotencyClaim } from '../platform/idempotency.ts'
 import type { RowId } from '../platform/ids.ts'
@@ -32,8 +32,8 @@ export async function receiveForm(
 ): Promise<UploadResult> {
   const { tenantId } = context.principal
   const limits = await deps.database.withTenant(tenantId, async (tx) => {
-    const state = fileId === undefined ? 'available' : await findFileState(tx, tenantId, fileId)
-    if (state === undefined || state === 'deleted') throw new Problem('not_found')
+    if (fileId !== undefined && (await findFile(tx, tenantId, fileId))?.deleted_at !== null)
+      throw new Problem('not_found')
     return readTenantLimits(tx, tenantId)
   })
   const order = orderOf(context, limits, fileId)
