@@ -25,7 +25,7 @@ import type { TenantLimits } from '../tenants/limits.ts'
 import type { Quota, Reservation } from '../tenants/quota.ts'
 import type { FormFile, UploadFields } from './form.ts'
 import { meterContent, peekContent } from './received-content.ts'
-import { sniffBytes, sniffContentType } from './sniff.ts'
+import { sniffBytes, sniffContentType } from '../pipeline/formats/sniff.ts'
 
 export interface UploadDependencies {
   database: Database
