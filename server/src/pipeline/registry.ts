@@ -1,0 +1,18 @@
+// pipeline/ owns what can be done to a file: one description and one run file per processor, in the folder of its stage.
+// It must not know jobs, retries or who asks; a processor is given files and parameters and gives files and a result.
+// Invariant: a description is light and loaded everywhere; what opens bytes is behind runs.ts, loaded where it may run.
+//
+// This file: every processor there is. A new one gets its line here and, the compiler insists, in runs.ts.
+
+import { dataProfile } from './analyzer/data-profile.ts'
+import type { Processor } from './processor.ts'
+import { dataConvert } from './transformer/data-convert.ts'
+import { dataValidate } from './validator/data-validate.ts'
+
+export const processors = {
+  'data.convert': dataConvert,
+  'data.profile': dataProfile,
+  'data.validate': dataValidate,
+} satisfies Record<string, Processor>
+
+export type ProcessorName = keyof typeof processors

@@ -1,0 +1,13 @@
+// The work of every processor, loaded when it is asked for: a library that opens untrusted bytes is never loaded
+// outside the process that runs it.
+
+import type { SandboxedProcessor } from './processor.ts'
+import type { ProcessorName } from './registry.ts'
+
+type RunFile = { run: SandboxedProcessor }
+
+export const runs = {
+  'data.convert': () => import('./transformer/data-convert.run.ts'),
+  'data.profile': () => import('./analyzer/data-profile.run.ts'),
+  'data.validate': () => import('./validator/data-validate.run.ts'),
+} satisfies Record<ProcessorName, () => Promise<RunFile>>

@@ -1,0 +1,59 @@
+// The ready queue of an installation that is one process. It dies with the process, and so do the leases of what it
+// held: the next start admits those tasks anew. A task stands in it once; offered again, only the newest epoch counts.
+
+import type { Clock } from '../platform/clock.ts'
+import { createBell, type Bell } from './bell.ts'
+import type { ReadyQueue, ReadyTask } from './ready-queue.ts'
+
+interface Pool {
+  /** By task id, oldest first. */
+  tasks: Map<number, ReadyTask>
+  bell: Bell
+}
+
+export function createInProcessQueue({ clock }: { clock: Clock }): ReadyQueue {
+  const pools = new Map<number, Pool>()
+  let closed = false
+
+  const poolOf = (number: number): Pool => {
+    let pool = pools.get(number)
+    if (pool === undefined) pools.set(number, (pool = { tasks: new Map(), bell: createBell(clock) }))
+    return pool
+  }
+
+  const shift = ({ tasks }: Pool, max: number): ReadyTask[] => {
+    const taken = tasks.values().take(max).toArray()
+    for (const task of taken) tasks.delete(task.taskId)
+    return taken
+  }
+
+  return {
+    kind: 'in-process',
+    push: async (number, tasks) => {
+      if (closed || tasks.length === 0) return
+      const pool = poolOf(number)
+      for (const task of tasks) {
+        pool.tasks.delete(task.taskId)
+        pool.tasks.set(task.taskId, task)
+      }
+      pool.bell.ring()
+    },
+    depth: async (number) => pools.get(number)?.tasks.size ?? 0,
+    take: async (number, { max, waitMs, signal }) => {
+      const pool = poolOf(number)
+      const end = clock.monotonicMs() + waitMs
+      for (;;) {
+        const { count } = pool.bell
+        const taken = closed || signal.aborted ? [] : shift(pool, max)
+        const leftMs = end - clock.monotonicMs()
+        if (taken.length > 0 || leftMs <= 0 || closed || signal.aborted) return taken
+        await pool.bell.wait(count, { ms: leftMs, signal })
+      }
+    },
+    intact: async () => true,
+    close: async () => {
+      closed = true
+      for (const { bell } of pools.values()) bell.ring()
+    },
+  }
+}
