@@ -40,6 +40,8 @@ export interface EncryptOptions {
   place: Place
   version: number
   partSizeBytes: number
+  /** Where the content is one part of an object: its number, and its salt, which nobody has used before. */
+  firstPart?: { number: number; salt: Buffer }
   /** Called with the length so far before anything of a piece is used; throws to refuse it. */
   onSize?: (sizeBytes: number) => void
   /** Called at the end, before the last bytes are handed on; throws to refuse the whole. */
@@ -136,8 +138,10 @@ class PartWriter {
   }
 
   #newPart(): MessageKeys {
-    const { objectKey, place, version } = this.#options
-    const keys = deriveMessageKeys(objectKey, newSalt(), partContext(place, version, this.done.length + 1))
+    const { objectKey, place, version, firstPart } = this.#options
+    const salt = (this.done.length === 0 ? firstPart?.salt : undefined) ?? newSalt()
+    const number = (firstPart?.number ?? 1) + this.done.length
+    const keys = deriveMessageKeys(objectKey, salt, partContext(place, version, number))
     this.#partBytes = 0
     this.#chunkIndex = 0
     this.#chunkBytes = 0

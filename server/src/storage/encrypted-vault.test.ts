@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { systemIds } from '../platform/ids.ts'
 import { silentLog } from '../platform/log.ts'
 import { createVault, partKeyOf } from './encrypted-vault.ts'
@@ -10,7 +10,7 @@ import type { Manifest } from './manifest.ts'
 import type { ObjectStore } from './object-store.ts'
 import { createMemoryKeyRing } from './testing/memory-key-ring.ts'
 import { createMemoryStore } from './testing/memory-store.ts'
-import type { SealedObject, Vault, WriteOptions } from './vault.ts'
+import type { ObjectDraft, SealedObject, StoredPart, Vault, WriteOptions } from './vault.ts'
 
 const partSizeBytes = 40_000
 let store: ReturnType<typeof createMemoryStore>
@@ -109,7 +109,7 @@ test('parts that are stored by themselves are read as one content', async () => 
   let offset = 0
   for (const [index, part] of (object.manifest as Manifest).parts.entries()) {
     const size = storedSizeOf(part.size_bytes)
-    store.objects.set(partKeyOf(parted.storeKey, index), stored.subarray(offset, offset + size))
+    store.objects.set(partKeyOf(parted.storeKey, index, part.salt), stored.subarray(offset, offset + size))
     offset += size
   }
   await vault.remove(object)
@@ -188,4 +188,75 @@ test('a reader that goes away lets go of the store', async () => {
   }
   expect(opened).toHaveLength(2)
   for (const stream of opened) expect(stream.destroyed).toBe(true)
+})
+
+describe('an object that is written part by part', () => {
+  const once = async function* (content: Buffer): AsyncGenerator<Buffer> {
+    yield content
+  }
+  const writePart = (draft: ObjectDraft, number: number, content: Buffer): Promise<StoredPart> =>
+    vault.writePart(draft, { number, content: once(content), sizeBytesMax: 1_000_000 })
+
+  test('reads as one content, whatever the order and however often its parts came', async () => {
+    const contents = [40_000, 16_384, 1, 50_000].map((sizeBytes) => randomBytes(sizeBytes))
+    const whole = Buffer.concat(contents)
+    const draft = await vault.createDraft({ tenantId: 7, folder: 'files' })
+    const stale = await writePart(draft, 2, randomBytes(16_384))
+    const parts: StoredPart[] = []
+    for (const index of [3, 1, 0, 2]) parts[index] = await writePart(draft, index + 1, contents[index]!)
+    expect(store.objects.size).toBe(5)
+    const object = await vault.assemble(draft, parts)
+    expect(object).toMatchObject({
+      sizeBytes: whole.length,
+      sha256: createHash('sha256').update(whole).digest('hex'),
+      storeKey: draft.storeKey,
+    })
+    expect((await buffer(await vault.read(object))).equals(whole)).toBe(true)
+    const range = { start: 39_990, end: 56_390 }
+    expect((await buffer(await vault.read(object, { range }))).equals(whole.subarray(39_990, 56_391))).toBe(true)
+    expect(await vault.removeStrayParts(draft, parts)).toBe(1)
+    expect([...store.objects.keys()].some((key) => key.endsWith(stale.salt.slice(0, 16)))).toBe(false)
+    expect((await buffer(await vault.read(object))).equals(whole)).toBe(true)
+    await vault.remove(object)
+    expect(store.objects.size).toBe(0)
+  })
+
+  test('takes a SHA-256 that was computed on the way without reading anything again', async () => {
+    let readsCount = 0
+    vault = vaultOn({ ...store, get: (...args) => (readsCount++, store.get(...args)) })
+    const draft = await vault.createDraft({ tenantId: 7, folder: 'files' })
+    const content = randomBytes(100)
+    const part = await writePart(draft, 1, content)
+    const object = await vault.assemble(draft, [part], { sha256: part.sha256 })
+    expect(readsCount).toBe(0)
+    expect((await buffer(await vault.read(object))).equals(content)).toBe(true)
+  })
+
+  test('is never in clear, and leaves nothing of a part that failed', async () => {
+    const draft = await vault.createDraft({ tenantId: 7, folder: 'files' })
+    await writePart(draft, 1, Buffer.alloc(20_000, 'canary '))
+    for (const stored of store.objects.values()) expect(stored.includes('canary')).toBe(false)
+    const tooLong = vault.writePart(draft, { number: 2, content: once(Buffer.alloc(11)), sizeBytesMax: 10 })
+    await expect(tooLong).rejects.toMatchObject({ code: 'file_too_large' })
+    expect(store.objects.size).toBe(1)
+  })
+
+  test('cannot be made of parts of another object, of swapped ones, or of a part at another number', async () => {
+    const [one, two] = [randomBytes(1_000), randomBytes(1_000)]
+    const draft = await vault.createDraft({ tenantId: 7, folder: 'files' })
+    const first = await writePart(draft, 1, one)
+    const second = await writePart(draft, 2, two)
+    const other = await vault.createDraft({ tenantId: 7, folder: 'files' })
+    const foreign = await writePart(other, 2, two)
+    store.objects.set(
+      partKeyOf(draft.storeKey, 1, foreign.salt),
+      store.objects.get(partKeyOf(other.storeKey, 1, foreign.salt))!,
+    )
+    const swapped = [
+      { ...second, number: 1 },
+      { ...first, number: 2 },
+    ]
+    for (const parts of [[first, foreign], swapped])
+      await expect(vault.assemble(draft, parts)).rejects.toMatchObject({ code: 'object_damaged' })
+  })
 })

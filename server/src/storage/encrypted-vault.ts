@@ -1,11 +1,13 @@
 // The vault over any object store. An object is written once, under an id and a key of its own; its stored bytes are
 // its encrypted parts, one after the other, or, where the store key ends in "/", one stored object per part below it,
-// named by its number ("…/000001").
+// named by its number and the beginning of its salt ("…/000001_9f3a5c0d7e1b2468"). Every attempt at a part has a salt of
+// its own and so a key of its own: a late attempt can never take the place of the one that counts.
 
+import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Ids } from '../platform/ids.ts'
 import type { Log } from '../platform/log.ts'
-import { Problem } from '../platform/problem.ts'
+import { invariant, Problem } from '../platform/problem.ts'
 import {
   decryptStretch,
   encryptContent,
@@ -13,13 +15,22 @@ import {
   partSizeBytesDefault,
   stretchesOf,
   type EncryptedContent,
+  type EncryptOptions,
   type PartStretch,
 } from './content-cipher.ts'
-import { storedSizeOf } from './encryption.ts'
+import { newSalt, storedSizeOf } from './encryption.ts'
 import type { KeyRing } from './key-ring.ts'
-import { damaged, openManifest, sealManifest, type Manifest } from './manifest.ts'
+import {
+  damaged,
+  openManifest,
+  partsCountMax,
+  sealManifest,
+  type Manifest,
+  type ManifestPart,
+  type Place,
+} from './manifest.ts'
 import type { ByteRange, ObjectStore } from './object-store.ts'
-import type { SealedObject, Vault, WriteOptions } from './vault.ts'
+import type { ObjectDraft, SealedObject, StoredPart, Vault, WriteOptions, WritePartOptions } from './vault.ts'
 
 export interface VaultOptions {
   store: ObjectStore
@@ -56,36 +67,48 @@ export function createVault(options: VaultOptions): Vault {
     }
   }
 
+  /** Encrypts and puts; nothing stays behind after a failure. */
+  const putEncrypted = async (
+    storeKey: string,
+    encrypt: Omit<EncryptOptions, 'version' | 'onEnd'> & { check?: (found: EncryptedContent) => void },
+    signal: AbortSignal | undefined,
+  ): Promise<EncryptedContent> => {
+    const { check, ...encryption } = encrypt
+    let found: EncryptedContent | undefined
+    const onEnd = (content: EncryptedContent): void => {
+      check?.(content)
+      found = content
+    }
+    const stored = encryptContent({ ...encryption, version: objectVersion, onEnd })
+    try {
+      const info = await store.put(storeKey, stored, signal === undefined ? {} : { signal })
+      if (found === undefined || info.sizeBytes !== found.storedBytes)
+        throw new Problem('storage_unavailable', { detail: 'The store kept another length than it was given' })
+      return found
+    } catch (error) {
+      await removeAfterFailure(storeKey)
+      throw error
+    }
+  }
+
   return {
     async write(write) {
       const objectId = options.ids.randomHex(16)
       const place = { tenantId: write.tenantId, objectId }
       const { objectKey, ...wrapped } = await keyRing.createObjectKey(place)
       const storeKey = storeKeyOf(write.folder, objectId)
-      let found: EncryptedContent | undefined
-      const stored = encryptContent({
+      const encrypt = {
         content: write.content,
         objectKey,
         place,
-        version: objectVersion,
         partSizeBytes: options.partSizeBytes ?? partSizeBytesDefault,
-        onSize: (sizeBytes) => checkSize(sizeBytes, write),
-        onEnd: (content) => {
-          checkSha256(content, write)
-          found = content
-        },
-      })
-      try {
-        const info = await store.put(storeKey, stored, write.signal === undefined ? {} : { signal: write.signal })
-        if (found === undefined || info.sizeBytes !== found.storedBytes)
-          throw new Problem('storage_unavailable', { detail: 'The store kept another length than it was given' })
-        const object = { ...place, sizeBytes: found.sizeBytes, sha256: found.sha256 }
-        const manifest = sealManifest(objectKey, object, objectVersion, found.parts)
-        return { ...object, storeKey, storedBytes: found.storedBytes, manifest, ...wrapped }
-      } catch (error) {
-        await removeAfterFailure(storeKey)
-        throw error
+        onSize: (sizeBytes: number) => checkSize(sizeBytes, write),
+        check: (content: EncryptedContent) => checkSha256(content, write),
       }
+      const found = await putEncrypted(storeKey, encrypt, write.signal)
+      const object = { ...place, sizeBytes: found.sizeBytes, sha256: found.sha256 }
+      const manifest = sealManifest(objectKey, object, objectVersion, found.parts)
+      return { ...object, storeKey, storedBytes: found.storedBytes, manifest, ...wrapped }
     },
 
     async read(object, { range, signal } = {}) {
@@ -100,14 +123,126 @@ export function createVault(options: VaultOptions): Vault {
     },
 
     remove: (object) => remove(object.storeKey),
+
+    async createDraft({ tenantId, folder }) {
+      const objectId = options.ids.randomHex(16)
+      const place = { tenantId, objectId }
+      const { objectKey: _, ...wrapped } = await keyRing.createObjectKey(place)
+      return { ...place, storeKey: `${storeKeyOf(folder, objectId)}/`, ...wrapped }
+    },
+
+    async writePart(draft, part) {
+      invariant(part.number >= 1 && part.number <= partsCountMax, 'parts count from 1')
+      const objectKey = await keyRing.openObjectKey(draft)
+      const salt = newSalt()
+      const encrypt = {
+        content: part.content,
+        objectKey,
+        place: placeOf(draft),
+        partSizeBytes: Number.MAX_SAFE_INTEGER,
+        firstPart: { number: part.number, salt },
+        onSize: (sizeBytes: number) => checkSize(sizeBytes, part),
+      }
+      const key = partKeyOf(draft.storeKey, part.number - 1, salt.toString('hex'))
+      const found = await putEncrypted(key, encrypt, part.signal)
+      // Content of any length is one part here.
+      const { commitment } = found.parts[0]!
+      return {
+        number: part.number,
+        sizeBytes: found.sizeBytes,
+        salt: salt.toString('hex'),
+        commitment,
+        sha256: found.sha256,
+      }
+    },
+
+    removePart: ({ storeKey }, { number, salt }) => store.delete(partKeyOf(storeKey, number - 1, salt)),
+
+    async assemble(draft, parts, assembly = {}) {
+      const manifestParts = toManifestParts(parts)
+      const sizeBytes = sumOf(manifestParts, (part) => part.size_bytes)
+      const objectKey = await keyRing.openObjectKey(draft)
+      const sha256 =
+        assembly.sha256 ??
+        (await hashContent(
+          decryptObject({
+            store,
+            object: draft,
+            manifest: { format: 1, version: objectVersion, parts: manifestParts, mac: '' },
+            objectKey,
+            wanted: { start: 0, end: sizeBytes - 1 },
+            signal: assembly.signal ?? new AbortController().signal,
+          }),
+          assembly.onBytes,
+        ))
+      const object = { ...placeOf(draft), sizeBytes, sha256 }
+      return {
+        ...object,
+        storeKey: draft.storeKey,
+        storedBytes: sumOf(manifestParts, (part) => storedSizeOf(part.size_bytes)),
+        manifest: sealManifest(objectKey, object, objectVersion, manifestParts),
+        wrappedKey: draft.wrappedKey,
+        tenantKeyVersion: draft.tenantKeyVersion,
+      }
+    },
+
+    async removeStrayParts({ storeKey }, parts) {
+      const kept = new Set(parts.map(({ number, salt }) => partKeyOf(storeKey, number - 1, salt)))
+      let removedCount = 0
+      for (let after: string | undefined; ;) {
+        const page = await store.list({
+          prefix: storeKey,
+          ...(after !== undefined && { after }),
+          limit: partsPageLimit,
+        })
+        for (const { key } of page) {
+          after = key
+          if (kept.has(key)) continue
+          await store.delete(key)
+          removedCount++
+        }
+        if (page.length < partsPageLimit) return removedCount
+      }
+    },
   }
+}
+
+const placeOf = ({ tenantId, objectId }: ObjectDraft): Place => ({ tenantId, objectId })
+
+/** Throws when a part is missing, out of order or empty between others: the caller has checked what it was sent. */
+function toManifestParts(parts: readonly StoredPart[]): ManifestPart[] {
+  invariant(parts.length >= 1, 'an object has a part')
+  return parts.map(({ number, sizeBytes, salt, commitment }, index) => {
+    invariant(number === index + 1, 'the parts of an object are numbered without a gap')
+    invariant(sizeBytes > 0 || parts.length === 1, 'only an empty object has an empty part')
+    return { size_bytes: sizeBytes, salt, commitment }
+  })
+}
+
+const sumOf = (parts: readonly ManifestPart[], bytesOf: (part: ManifestPart) => number): number =>
+  parts.reduce((sum, part) => sum + bytesOf(part), 0)
+
+async function hashContent(
+  content: AsyncIterable<Buffer[]>,
+  onBytes: ((sizeBytes: number) => Promise<void> | undefined) | undefined,
+): Promise<string> {
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  for await (const pieces of content) {
+    for (const piece of pieces) {
+      hash.update(piece)
+      sizeBytes += piece.length
+    }
+    await onBytes?.(sizeBytes)
+  }
+  return hash.digest('hex')
 }
 
 /** A folder that everybody shares is split by the id, so that no listing of a disk grows without bound. */
 const storeKeyOf = (folder: string, objectId: string): string =>
   folder.includes('/') ? `${folder}/${objectId}` : `${folder}/${objectId.slice(0, 2)}/${objectId}`
 
-function checkSize(sizeBytes: number, { sizeBytesMax }: WriteOptions): void {
+function checkSize(sizeBytes: number, { sizeBytesMax }: WriteOptions | WritePartOptions): void {
   if (sizeBytes > sizeBytesMax)
     throw new Problem('file_too_large', { detail: `At most ${sizeBytesMax} bytes are allowed` })
 }
@@ -157,7 +292,7 @@ function readableOf(
 
 interface DecryptObject {
   store: ObjectStore
-  object: SealedObject
+  object: Place & { storeKey: string }
   manifest: Manifest
   objectKey: Parameters<typeof openManifest>[0]
   wanted: ByteRange
@@ -184,13 +319,14 @@ interface StoredRead {
 }
 
 /** The requests to the store: one over all parts that lie in one stored object, or one for each that has its own. */
-function readsOf(object: SealedObject, manifest: Manifest, stretches: PartStretch[]): StoredRead[] {
+function readsOf(object: { storeKey: string }, manifest: Manifest, stretches: PartStretch[]): StoredRead[] {
   const [first] = stretches
   const last = stretches.at(-1)
   if (first === undefined || last === undefined) return []
   if (object.storeKey.endsWith('/'))
     return stretches.map((stretch) => ({
-      key: partKeyOf(object.storeKey, stretch.partIndex),
+      // Stretches are made from the manifest, so it has a part for each.
+      key: partKeyOf(object.storeKey, stretch.partIndex, manifest.parts[stretch.partIndex]!.salt),
       range: stretch.stored,
       stretches: [stretch],
     }))
@@ -203,9 +339,12 @@ function readsOf(object: SealedObject, manifest: Manifest, stretches: PartStretc
   return [{ key: object.storeKey, range, stretches }]
 }
 
-/** Where a part lies that is stored by itself. Parts count from 1. */
-export const partKeyOf = (storeKey: string, partIndex: number): string =>
-  storeKey + String(partIndex + 1).padStart(6, '0')
+/** Where a part lies that is stored by itself. Parts count from 1; the salt is lower-case hex. */
+export const partKeyOf = (storeKey: string, partIndex: number, salt: string): string =>
+  `${storeKey}${String(partIndex + 1).padStart(6, '0')}_${salt.slice(0, partSaltDigits)}`
+
+/** 64 bits tell the attempts at one part apart. */
+const partSaltDigits = 16
 
 async function openStored({ store, signal }: DecryptObject, key: string, range: ByteRange): Promise<Readable> {
   try {

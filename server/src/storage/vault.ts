@@ -34,6 +34,38 @@ export interface WriteOptions {
   signal?: AbortSignal
 }
 
+/** An object that is being written part by part; nobody can read it before it is assembled. */
+export interface ObjectDraft {
+  readonly objectId: string
+  readonly tenantId: number
+  /** Ends in "/": each stored part has a key of its own below it. */
+  readonly storeKey: string
+  readonly wrappedKey: Uint8Array
+  readonly tenantKeyVersion: number
+}
+
+/** One part as it lies in the store. */
+export interface StoredPart {
+  /** From 1. */
+  readonly number: number
+  /** Length of its content. */
+  readonly sizeBytes: number
+  /** Lower-case hex; with its number it names the stored bytes, so that two attempts at a part never share a key. */
+  readonly salt: string
+  /** Lower-case hex. */
+  readonly commitment: string
+  /** SHA-256 of its content, lower-case hex. */
+  readonly sha256: string
+}
+
+export interface WritePartOptions {
+  readonly number: number
+  readonly content: AsyncIterable<Uint8Array>
+  /** Throws Problem('file_too_large') as soon as the content passes it. */
+  readonly sizeBytesMax: number
+  readonly signal?: AbortSignal
+}
+
 export interface Vault {
   /** Hashes, encrypts and stores in one pass; memory does not grow with size. Nothing stays behind after a failure. */
   write(options: WriteOptions): Promise<SealedObject>
@@ -41,4 +73,24 @@ export interface Vault {
   read(object: SealedObject, options?: { range?: ByteRange; signal?: AbortSignal }): Promise<Readable>
   /** Removes the stored bytes. */
   remove(object: Pick<SealedObject, 'storeKey'>): Promise<void>
+  /** Makes the key and the place of an object that will be written part by part. Stores nothing. */
+  createDraft(options: { tenantId: number; folder: string }): Promise<ObjectDraft>
+  /**
+   * Encrypts and stores one part, as a message of its own with a fresh salt. Parts may be written in any order, at once,
+   * and again: each attempt stands by itself. Nothing of it stays behind after a failure.
+   */
+  writePart(draft: ObjectDraft, options: WritePartOptions): Promise<StoredPart>
+  /** Removes the stored bytes of one attempt at a part. */
+  removePart(draft: ObjectDraft, part: StoredPart): Promise<void>
+  /**
+   * Makes an object of the parts 1 to n, in order. Its SHA-256 is what is given, which the caller has computed over the
+   * bytes that it passed to writePart, or else that of all parts, read and decrypted once more.
+   */
+  assemble(
+    draft: ObjectDraft,
+    parts: readonly StoredPart[],
+    options?: { sha256?: string; onBytes?: (sizeBytes: number) => Promise<void> | undefined; signal?: AbortSignal },
+  ): Promise<SealedObject>
+  /** Removes whatever lies at the place of a draft but does not belong to these parts. Answers how many that were. */
+  removeStrayParts(draft: Pick<ObjectDraft, 'storeKey'>, parts: readonly StoredPart[]): Promise<number>
 }
