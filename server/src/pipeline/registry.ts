@@ -5,14 +5,22 @@
 // This file: every processor there is. A new one gets its line here and, the compiler insists, in runs.ts.
 
 import { dataProfile } from './analyzer/data-profile.ts'
-import type { Processor } from './processor.ts'
+import { imageMetadata } from './analyzer/image-metadata.ts'
+import { archiveTier } from './archiver/archive-tier.ts'
+import { fileCollect } from './collector/file-collect.ts'
 import { dataConvert } from './transformer/data-convert.ts'
+import { imageThumbnail } from './transformer/image-thumbnail.ts'
 import { dataValidate } from './validator/data-validate.ts'
+import type { Processor } from './processor.ts'
 
 export const processors = {
+  'archive.tier': archiveTier,
   'data.convert': dataConvert,
   'data.profile': dataProfile,
   'data.validate': dataValidate,
+  'file.collect': fileCollect,
+  'image.metadata': imageMetadata,
+  'image.thumbnail': imageThumbnail,
 } satisfies Record<string, Processor>
 
 export type ProcessorName = keyof typeof processors

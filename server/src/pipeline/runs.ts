@@ -7,7 +7,11 @@ import type { ProcessorName } from './registry.ts'
 type RunFile = { run: SandboxedProcessor }
 
 export const runs = {
+  'archive.tier': () => import('./archiver/archive-tier.run.ts'),
   'data.convert': () => import('./transformer/data-convert.run.ts'),
   'data.profile': () => import('./analyzer/data-profile.run.ts'),
   'data.validate': () => import('./validator/data-validate.run.ts'),
+  'file.collect': () => import('./collector/file-collect.run.ts'),
+  'image.metadata': () => import('./analyzer/image-metadata.run.ts'),
+  'image.thumbnail': () => import('./transformer/image-thumbnail.run.ts'),
 } satisfies Record<ProcessorName, () => Promise<RunFile>>
