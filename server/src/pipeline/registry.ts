@@ -5,22 +5,30 @@
 // This file: every processor there is. A new one gets its line here and, the compiler insists, in runs.ts.
 
 import { dataProfile } from './analyzer/data-profile.ts'
+import { documentText } from './analyzer/document-text.ts'
 import { imageMetadata } from './analyzer/image-metadata.ts'
+import { textLanguage } from './analyzer/text-language.ts'
 import { archiveTier } from './archiver/archive-tier.ts'
 import { fileCollect } from './collector/file-collect.ts'
+import { searchIndex } from './indexer/search-index.ts'
+import type { Processor } from './processor.ts'
 import { dataConvert } from './transformer/data-convert.ts'
 import { imageThumbnail } from './transformer/image-thumbnail.ts'
+import { textEncoding } from './transformer/text-encoding.ts'
 import { dataValidate } from './validator/data-validate.ts'
-import type { Processor } from './processor.ts'
 
 export const processors = {
   'archive.tier': archiveTier,
   'data.convert': dataConvert,
   'data.profile': dataProfile,
   'data.validate': dataValidate,
+  'document.text': documentText,
   'file.collect': fileCollect,
   'image.metadata': imageMetadata,
   'image.thumbnail': imageThumbnail,
+  'search.index': searchIndex,
+  'text.encoding': textEncoding,
+  'text.language': textLanguage,
 } satisfies Record<string, Processor>
 
 export type ProcessorName = keyof typeof processors

@@ -89,7 +89,8 @@ function writeCell(cell: XlsxCell | undefined, column: number, kinds: (Kind | un
   return kind === 'text' ? `"${text.replaceAll('"', '""')}"` : text
 }
 
-function cellText(cell: XlsxCell): string {
+/** As people see it: dates in ISO form. */
+export function cellText(cell: XlsxCell): string {
   switch (cell.kind) {
     case 'text':
       return cell.text

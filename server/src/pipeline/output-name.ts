@@ -1,0 +1,9 @@
+// Names of derived files: that of the file they were made from, with another ending.
+
+const stemCharactersMax = 200
+
+/** report.final.pdf with .txt gives report.final.txt; a name that is nothing but an ending keeps it. */
+export function outputName(name: string, ending: string): string {
+  const stem = name.replace(/(?<=.)\.[^./\\\s]{1,10}$/u, '')
+  return `${Array.from(stem).slice(0, stemCharactersMax).join('')}${ending}`
+}
