@@ -2,7 +2,7 @@
 
 import { postgres15 } from './servers/postgres-15.ts'
 import { postgres18 } from './servers/postgres-18.ts'
-import { bubblewrap, chromium, ffmpeg, poppler, tesseract } from './servers/programs.ts'
+import { bubblewrap, chromium, ffmpeg, go, poppler, tesseract } from './servers/programs.ts'
 import { seaweedfs } from './servers/seaweedfs.ts'
 import type { Part, Program, RunningServer, Server } from './servers/server.ts'
 import { valkey } from './servers/valkey.ts'
@@ -12,7 +12,10 @@ export const servers = { postgres15, postgres18, valkey, seaweedfs, versitygw } 
   string,
   Server
 >
-export const programs = { bubblewrap, chromium, ffmpeg, poppler, tesseract } as const satisfies Record<string, Program>
+export const programs = { bubblewrap, chromium, ffmpeg, go, poppler, tesseract } as const satisfies Record<
+  string,
+  Program
+>
 
 export type ServerKey = keyof typeof servers
 export type ProgramKey = keyof typeof programs
@@ -83,4 +86,5 @@ const variables: Partial<Record<PartKey, string>> = {
   seaweedfs: 'MILLRACE_TEST_S3_SEAWEEDFS',
   versitygw: 'MILLRACE_TEST_S3_VERSITYGW',
   chromium: 'MILLRACE_TEST_CHROMIUM',
+  go: 'MILLRACE_TEST_GO',
 }

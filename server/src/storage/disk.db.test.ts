@@ -47,6 +47,15 @@ test('a process killed in the middle of its puts leaves whole objects and nothin
   expect(acknowledged.filter((key) => !keys.has(key))).toEqual([])
 })
 
+test('of puts that race for one key, exactly one finds it absent', async () => {
+  const store = await openStore()
+  const race = Array.from({ length: 20 }, (_, i) =>
+    store.put('race/one', bodyOf(Buffer.from(String(i))), { ifAbsent: true }),
+  )
+  const puts = await Promise.allSettled(race)
+  expect(puts.filter((put) => put.status === 'fulfilled')).toHaveLength(1)
+})
+
 test('opening the store leaves the temporary files of living writers alone', async () => {
   const first = await openStore()
   let release = (): void => {}

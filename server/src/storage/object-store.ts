@@ -14,7 +14,10 @@ import type { Readable } from 'node:stream'
 export interface PutOptions {
   /** Length of the body, when it is known; the body must then have exactly this length. */
   sizeBytes?: number
-  /** Fails with Problem('conflict') when the key exists; only where capabilities.conditionalPut says so. */
+  /**
+   * Fails with Problem('conflict') when the key exists; only where capabilities.conditionalPut says so. Of puts that race,
+   * more than one may succeed where the store is a gateway over a file system (seen with versitygw).
+   */
   ifAbsent?: boolean
   signal?: AbortSignal
 }

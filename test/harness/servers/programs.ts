@@ -74,3 +74,11 @@ export const tesseract = createProgram({
   path: '/usr/bin/tesseract',
   probe: ['--version'],
 })
+
+/** Compiles the second decryptor of the stored format. A toolchain beside the distribution's is usually the newer one. */
+export const go = createProgram({
+  name: 'Go',
+  packages: ['golang-go'],
+  path: ['/usr/local/go/bin/go', '/usr/bin/go'].find((file) => existsSync(file)) ?? '/usr/bin/go',
+  probe: ['version'],
+})
