@@ -21,8 +21,8 @@ export interface Config {
   databaseUrl: string | undefined
   databasePrepare: boolean
   redisUrl: string | undefined
-  /** A folder, or s3://bucket?endpoint=…; undefined: the data folder. */
-  objectStore: { kind: 'disk'; folder: string } | { kind: 's3'; url: string }
+  /** A folder, s3://bucket?endpoint=…, or sharded:FILE; undefined: the data folder. */
+  objectStore: { kind: 'disk'; folder: string } | { kind: 's3'; url: string } | { kind: 'sharded'; file: string }
   masterKeyFile: string
   workerSlotsCount: number
   sandbox: 'auto' | 'bubblewrap' | 'process'
@@ -108,9 +108,10 @@ function readObjectStore(environment: Environment, dataFolder: string): Config['
   const value = environment['OBJECT_STORE']
   if (!value) return { kind: 'disk', folder: path.join(dataFolder, 'objects') }
   if (!value.startsWith('s3://')) {
-    if (!path.isAbsolute(value))
-      throw wrong('OBJECT_STORE', value, 'an absolute folder or s3://bucket?endpoint=http://host:port')
-    return { kind: 'disk', folder: value }
+    const file = value.startsWith('sharded:') ? value.slice('sharded:'.length) : undefined
+    if (!path.isAbsolute(file ?? value))
+      throw wrong('OBJECT_STORE', value, 'an absolute folder, s3://bucket?endpoint=http://host:port or sharded:/FILE')
+    return file === undefined ? { kind: 'disk', folder: value } : { kind: 'sharded', file }
   }
   if (!URL.canParse(value)) throw wrong('OBJECT_STORE', '(hidden)', 's3://bucket?endpoint=http://host:port')
   const parsed = new URL(value)
