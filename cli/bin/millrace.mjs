@@ -5,4 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { runUnderProjectNode } from '../../scripts/project.mjs'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
-runUnderProjectNode([main, ...process.argv.slice(2)], { cwd: process.cwd() })
+try {
+  runUnderProjectNode([main, ...process.argv.slice(2)], { cwd: process.cwd() })
+} catch (error) {
+  console.error(error.message)
+  process.exit(1)
+}

@@ -15,10 +15,13 @@ import type { ProblemDocument } from './problems.ts'
 /** A problem document that the server answered with, as an error. */
 export class ApiProblem extends Error {
   readonly problem: ProblemDocument
-  constructor(problem: ProblemDocument) {
+  /** How long the server asked to wait before the next try (Retry-After), where it did. */
+  readonly retryAfterMs: number | undefined
+  constructor(problem: ProblemDocument, retryAfterMs?: number) {
     super(problem.detail ?? problem.title)
     this.name = 'ApiProblem'
     this.problem = problem
+    this.retryAfterMs = retryAfterMs
   }
 }
 
@@ -58,7 +61,7 @@ export function createClient(options: ClientOptions): Client {
     const credentials = typeof options.credentials === 'function' ? await options.credentials() : options.credentials
     if (credentials) headers.set('authorization', `Bearer ${credentials}`)
     const response = await doFetch(base + path, { ...init, headers })
-    if (!response.ok) throw new ApiProblem(await readProblem(response))
+    if (!response.ok) throw new ApiProblem(await readProblem(response), readRetryAfterMs(response))
     return response
   }
 
@@ -94,6 +97,12 @@ export function operationPath(operation: Operation, input: { params?: unknown; q
     if (value !== undefined && value !== null) query.set(name, String(value))
   }
   return apiPrefix + path + (query.size > 0 ? `?${query.toString()}` : '')
+}
+
+/** Seconds, as our server says it; a proxy's date is left out, and the caller waits as he sees fit. */
+function readRetryAfterMs(response: Response): number | undefined {
+  const value = response.headers.get('retry-after')
+  return value !== null && /^\d{1,6}$/.test(value) ? Number(value) * 1_000 : undefined
 }
 
 async function readProblem(response: Response): Promise<ProblemDocument> {

@@ -3,8 +3,7 @@
 //
 //   stopped ──start──▶ connecting ──answer──▶ live ──cut, silent──▶ waiting ──delay over, retryNow──▶ connecting
 
-import { ApiProblem, type EventResource } from '@millrace/contract'
-import { createSseParser, type SseMessage } from './sse-parser.ts'
+import { ApiProblem, createSseParser, type EventResource, type SseMessage } from '@millrace/contract'
 
 export type ConnectionState =
   | { kind: 'stopped' }

@@ -1,0 +1,34 @@
+// The one file of the command that touches the process.
+
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { exitCodes } from './failure.ts'
+import { run } from './run.ts'
+
+const interrupted = new AbortController()
+// The second Ctrl-C ends what does not want to end.
+process.on('SIGINT', () => (interrupted.signal.aborted ? process.exit(exitCodes.interrupted) : interrupted.abort()))
+process.on('SIGTERM', () => interrupted.abort())
+// Whoever reads our output may stop reading, as head does; that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+  process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed),
+)
+
+const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+process.exitCode = await run(process.argv.slice(2), {
+  out: process.stdout,
+  err: process.stderr,
+  fetch: globalThis.fetch,
+  environment: process.env,
+  cwd: process.cwd(),
+  projectFolder: fileURLToPath(new URL('../..', import.meta.url)),
+  signal: interrupted.signal,
+  version: manifest.version,
+  now: Date.now,
+  random: Math.random,
+  randomId: randomUUID,
+  sleep: async (durationMs, signal) => sleep(durationMs, undefined, { signal }),
+})
