@@ -52,7 +52,7 @@ export async function s3Works(url: string): Promise<boolean> {
   }
 }
 
-function s3Client(url: string): S3Client {
+export function s3Client(url: string): S3Client {
   const parsed = new URL(url)
   return new S3Client({
     endpoint: parsed.searchParams.get('endpoint') ?? '',

@@ -100,8 +100,11 @@ async function end(child: ChildProcess, ended: Promise<string>, signal: NodeJS.S
 
 const setpriv = '/usr/bin/setpriv'
 
-/** Asks the kernel to end the server with us, and changes the user, where setpriv can do both. */
-function endedWithParent(options: StartOptions): { command: string; args: string[] } {
+/** Asks the kernel to end the program with us, and changes the user, where setpriv can do both. */
+export function endedWithParent(options: Pick<StartOptions, 'name' | 'command' | 'args' | 'runAs'>): {
+  command: string
+  args: string[]
+} {
   if (process.platform !== 'linux' || !existsSync(setpriv)) {
     if (options.runAs) throw new Error(`${options.name} must not run as root, and there is no ${setpriv}.`)
     return { command: options.command, args: [...options.args] }

@@ -1,0 +1,111 @@
+// Events as server-sent events: live, in order, and from where a reader left off.
+
+import type { Client, EventResource } from '@millrace/contract'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { utf8 } from '../fixtures/texts.ts'
+import { openHouse, type House } from './house.ts'
+import { runFile, upload } from './jobs.ts'
+
+interface Told {
+  id: string
+  event: EventResource
+}
+
+const readDeadlineMs = 60_000
+let house: House
+let client: Client
+
+beforeAll(async () => {
+  house = await openHouse()
+  client = house.client
+}, 120_000)
+afterAll(() => house?.close())
+
+/** Reads a stream until the event that is the last one wanted. */
+async function readEvents(
+  answer: Promise<Response>,
+  isLast: (event: EventResource) => boolean,
+  abort: AbortController,
+): Promise<Told[]> {
+  const told: Told[] = []
+  const { body } = await answer
+  let text = ''
+  for await (const chunk of (body ?? new ReadableStream<Uint8Array>()).pipeThrough(new TextDecoderStream())) {
+    text += chunk
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      const block = text.slice(0, end)
+      text = text.slice(end + 2)
+      const id = /^id: ?(.*)$/m.exec(block)?.[1]
+      const data = /^data: ?(.*)$/m.exec(block)?.[1]
+      if (id === undefined || data === undefined || data === '') continue
+      // The stream is told of in the contract; a wrong shape fails the test that reads it.
+      const event = JSON.parse(data) as EventResource
+      told.push({ id, event })
+      if (isLast(event)) {
+        abort.abort()
+        return told
+      }
+    }
+  }
+  return told
+}
+
+const signalOf = (abort: AbortController): AbortSignal =>
+  AbortSignal.any([abort.signal, AbortSignal.timeout(readDeadlineMs)])
+const isEnd = (event: EventResource): boolean => event.type === 'job.ended'
+
+test('a job tells of its steps as they happen, from its beginning, each once and in order', async () => {
+  const { job_id: jobId } = await upload(client, { name: 'told.txt', bytes: utf8('Events.\n') })
+  const abort = new AbortController()
+  const events = await readEvents(
+    client.stream('jobEvents', { params: { job_id: jobId }, signal: signalOf(abort) }),
+    isEnd,
+    abort,
+  )
+  const types = events.map(({ event }) => event.type)
+  expect(types.at(-1)).toBe('job.ended')
+  expect(types).toContain('step.started')
+  expect(types.filter((type) => type === 'step.ended').length).toBeGreaterThanOrEqual(4)
+  expect(events.every(({ event }) => event.job_id === jobId)).toBe(true)
+  expect(new Set(events.map(({ id }) => id)).size).toBe(events.length)
+  const progress = events.flatMap(({ event }) =>
+    event.type === 'job.progress' ? [Number(event.data['progress'])] : [],
+  )
+  expect(progress).toEqual(progress.toSorted((a, b) => a - b))
+
+  // Whoever left after the third event gets the rest, and nothing twice.
+  const again = new AbortController()
+  const rest = await readEvents(
+    client.stream('jobEvents', {
+      params: { job_id: jobId },
+      headers: { 'last-event-id': events[2]?.id ?? '' },
+      signal: signalOf(again),
+    }),
+    isEnd,
+    again,
+  )
+  expect(rest.map(({ id }) => id)).toEqual(events.slice(3).map(({ id }) => id))
+})
+
+test('the tenant hears of every job', async () => {
+  const abort = new AbortController()
+  const seen = new Set<string>()
+  const stream = client.stream('tenantEvents', { signal: signalOf(abort) })
+  await stream
+  const wanted = new Set<string>()
+  const reading = readEvents(
+    stream,
+    (event) => {
+      if (isEnd(event) && event.job_id !== undefined) seen.add(event.job_id)
+      return wanted.size === 3 && [...wanted].every((id) => seen.has(id))
+    },
+    abort,
+  )
+  for (const name of ['one.txt', 'two.txt', 'three.txt']) {
+    wanted.add((await runFile(client, { name, bytes: utf8(`${name}\n`) })).job_id)
+  }
+  // One more, in case the last end was heard before its job was added.
+  await upload(client, { name: 'four.txt', bytes: utf8('four\n') })
+  await reading
+  expect([...wanted].every((id) => seen.has(id))).toBe(true)
+})

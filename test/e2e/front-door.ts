@@ -1,0 +1,50 @@
+// The proxy that stands before a split installation, as docs/operating/README.md asks for one: uploads go to the upload
+// role, everything else to the api role. Bodies stream both ways, and a client that leaves is told on.
+
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface FrontDoor {
+  readonly url: string
+  close(): Promise<void>
+}
+
+const uploadPath = /^\/api\/v1\/files(?:\/[^/]+\/versions)?$/
+
+export async function openFrontDoor(ports: { api: number; upload: number }, port: number): Promise<FrontDoor> {
+  const agent = new http.Agent({ keepAlive: false })
+  const server = http.createServer((request, response) => {
+    const path = request.url?.split('?')[0] ?? ''
+    const isUpload = request.method === 'POST' && uploadPath.test(path)
+    const onward = http.request({
+      host: '127.0.0.1',
+      port: isUpload ? ports.upload : ports.api,
+      method: request.method,
+      path: request.url,
+      headers: request.headers,
+      agent,
+    })
+    onward.on('response', (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
+      answer.pipe(response)
+      answer.on('error', () => response.destroy())
+    })
+    onward.on('error', () => (response.headersSent ? response.destroy() : response.writeHead(502).end()))
+    response.on('close', () => onward.destroy())
+    request.on('error', () => onward.destroy())
+    request.pipe(onward)
+  })
+  server.requestTimeout = 0
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
+  // It listens on a port, so its address is not a string.
+  const { port: bound } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${bound}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+        agent.destroy()
+      }),
+  }
+}
