@@ -3,9 +3,10 @@
 import { Type } from 'typebox'
 import { Problem } from '../platform/problem.ts'
 
-/** The schema of a parameter that names pages. */
-export const pageRange = (description: string) =>
+/** The schema of a parameter that names pages, with a default where one is given. */
+export const pageRange = (description: string, unlessTold?: string) =>
   Type.String({
+    ...(unlessTold !== undefined && { default: unlessTold }),
     pattern: '^\\d{1,6}(?:-\\d{0,6})?(?:,\\d{1,6}(?:-\\d{0,6})?){0,99}$',
     description: `${description} For example 1-20 or 1,3,7-.`,
   })

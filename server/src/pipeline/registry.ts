@@ -7,12 +7,14 @@
 import { dataProfile } from './analyzer/data-profile.ts'
 import { documentText } from './analyzer/document-text.ts'
 import { imageMetadata } from './analyzer/image-metadata.ts'
+import { textJoin } from './analyzer/text-join.ts'
 import { textLanguage } from './analyzer/text-language.ts'
 import { archiveTier } from './archiver/archive-tier.ts'
 import { fileCollect } from './collector/file-collect.ts'
 import { searchIndex } from './indexer/search-index.ts'
 import type { Processor } from './processor.ts'
 import { dataConvert } from './transformer/data-convert.ts'
+import { documentRender } from './transformer/document-render.ts'
 import { imageThumbnail } from './transformer/image-thumbnail.ts'
 import { textEncoding } from './transformer/text-encoding.ts'
 import { dataValidate } from './validator/data-validate.ts'
@@ -22,12 +24,14 @@ export const processors = {
   'data.convert': dataConvert,
   'data.profile': dataProfile,
   'data.validate': dataValidate,
+  'document.render': documentRender,
   'document.text': documentText,
   'file.collect': fileCollect,
   'image.metadata': imageMetadata,
   'image.thumbnail': imageThumbnail,
   'search.index': searchIndex,
   'text.encoding': textEncoding,
+  'text.join': textJoin,
   'text.language': textLanguage,
 } satisfies Record<string, Processor>
 
