@@ -332,7 +332,9 @@ export const operations = {
     path: '/pipelines/{name}',
     tag: 'pipelines',
     summary: 'A pipeline, at its newest or a given version',
-    params: id('name'),
+    params: Type.Object({
+      name: Type.String({ maxLength: 120, description: 'Its name; name@version for a version of it.' }),
+    }),
     query: Type.Object({ version: Type.Optional(Type.Integer({ minimum: 1 })) }),
     status: 200,
     response: PipelineResource,

@@ -33,6 +33,8 @@ export interface Processor<Parameters extends TObject = TObject> {
    * supervisor: inside the worker, for processors that never open bytes (collect, index, archive).
    */
   readonly isolation: 'warm' | 'cli' | 'supervisor'
+  /** Works on what steps before it made, so it cannot be a first step. */
+  readonly joins?: boolean
   /** Programs it cannot do without; a missing one makes it unavailable, with the reason in the catalogue. */
   readonly programs?: readonly string[]
 }

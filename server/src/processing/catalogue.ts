@@ -16,6 +16,8 @@ export interface CatalogueEntry {
   readonly limits: { readonly memoryBytes: number; readonly timeoutMs: number }
   /** Expected worker time: a base and a share per megabyte of input. */
   readonly cost: { readonly baseMs: number; readonly perMbMs: number }
+  /** Works on what steps before it made, so it cannot be a first step. */
+  readonly joins?: boolean
   /** Programs it cannot do without. */
   readonly programs?: readonly string[]
   /** Why it cannot run here; left out where it can. */
