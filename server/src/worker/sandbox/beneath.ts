@@ -1,0 +1,126 @@
+// Access to folders that a hostile process may be changing at this very moment: no link in them is ever followed.
+// Each step goes from the descriptor of a folder to one name in it (on Linux by way of /proc/self/fd, as openat would;
+// elsewhere by path, where a swap between two steps is conceivable and the process sandbox is all there is anyway).
+
+import { constants } from 'node:fs'
+import { chmod, lstat, open, opendir, rmdir, unlink, type FileHandle } from 'node:fs/promises'
+import { platform } from 'node:os'
+import path from 'node:path'
+
+// Where the system has no such flag, the constant is missing and counts for nothing.
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants
+
+interface Folder extends AsyncDisposable {
+  /** Path of a name in it. */
+  at(name: string): string
+}
+
+const hasDescriptorPaths = platform() === 'linux'
+
+/** Throws ENOTDIR or ELOOP when it is a link or no folder. */
+async function openFolder(fullPath: string): Promise<Folder> {
+  if (!hasDescriptorPaths) {
+    if (!(await lstat(fullPath)).isDirectory()) throw Object.assign(new Error('Not a folder'), { code: 'ENOTDIR' })
+    return { at: (name) => path.join(fullPath, name), [Symbol.asyncDispose]: async () => {} }
+  }
+  const handle = await open(fullPath, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  return { at: (name) => path.join(`/proc/self/fd/${handle.fd}`, name), [Symbol.asyncDispose]: () => handle.close() }
+}
+
+export const errorCode = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+
+/**
+ * Opens a file below `folder` for reading; the path is names joined by /, without . and .. Throws what the system
+ * throws for links (ELOOP) and folders that are links (ENOTDIR); never waits, not even for a FIFO.
+ */
+export async function openBeneath(folder: string, names: readonly string[]): Promise<FileHandle> {
+  const [first = '', ...rest] = names
+  await using opened = await openFolder(folder)
+  if (rest.length > 0) return await openBeneath(opened.at(first), rest)
+  return await open(opened.at(first), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+}
+
+export interface FolderSize {
+  /** Files, folders and whatever else has a name. */
+  entriesCount: number
+  /** The larger of a file's length and the room it takes, so that neither holes nor tiny files hide anything. */
+  sizeBytes: number
+}
+
+const blockBytes = 512
+const depthMax = 64
+const statsAtOnce = 32
+
+/** What is in the folder; stops counting soon after `entriesMax`. Names that vanish meanwhile are not counted. */
+export async function measureFolder(folder: string, entriesMax: number): Promise<FolderSize> {
+  const size: FolderSize = { entriesCount: 0, sizeBytes: 0 }
+  await measure(folder, { size, entriesMax, depth: 0 })
+  return size
+}
+
+async function measure(
+  fullPath: string,
+  state: { size: FolderSize; entriesMax: number; depth: number },
+): Promise<void> {
+  const { size, entriesMax, depth } = state
+  try {
+    await using folder = await openFolder(fullPath)
+    const files: string[] = []
+    const folders: string[] = []
+    for await (const entry of await opendir(folder.at('.'))) {
+      if (++size.entriesCount > entriesMax) return
+      ;(entry.isDirectory() ? folders : files).push(entry.name)
+    }
+    for (let i = 0; i < files.length; i += statsAtOnce)
+      await Promise.all(files.slice(i, i + statsAtOnce).map((name) => addFile(folder.at(name), size)))
+    if (depth === depthMax) return
+    for (const name of folders) await measure(folder.at(name), { size, entriesMax, depth: depth + 1 })
+  } catch (error) {
+    ignoreVanished(error)
+  }
+}
+
+async function addFile(fullPath: string, size: FolderSize): Promise<void> {
+  try {
+    const stat = await lstat(fullPath)
+    size.sizeBytes += Math.max(stat.size, (stat.blocks ?? 0) * blockBytes)
+  } catch (error) {
+    ignoreVanished(error)
+  }
+}
+
+function ignoreVanished(error: unknown): void {
+  if (!['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES'].includes(errorCode(error) ?? '')) throw error
+}
+
+/** Removes everything in the folder, and with `self` the folder too. Links are removed, never followed. */
+export async function clearFolder(fullPath: string, options: { self?: boolean } = {}): Promise<void> {
+  try {
+    await clearOpened(fullPath)
+    if (options.self) await rmdir(fullPath)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+  }
+}
+
+async function clearOpened(fullPath: string): Promise<void> {
+  await using folder = await openOwn(fullPath)
+  for await (const entry of await opendir(folder.at('.'))) {
+    const name = folder.at(entry.name)
+    if (entry.isDirectory()) await clearFolder(name, { self: true })
+    else await unlink(name)
+  }
+}
+
+/** A folder of ours whose mode the task took away gets it back. */
+async function openOwn(fullPath: string): Promise<Folder> {
+  try {
+    return await openFolder(fullPath)
+  } catch (error) {
+    // Changing the mode follows a link, so it is done only to what is no link and, being of our owner, harmless to open.
+    if (errorCode(error) !== 'EACCES' || !(await lstat(fullPath)).isDirectory()) throw error
+    await chmod(fullPath, 0o700)
+    return await openFolder(fullPath)
+  }
+}

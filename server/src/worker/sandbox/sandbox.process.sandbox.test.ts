@@ -1,0 +1,3 @@
+import { describeSandbox } from './sandbox.contract.ts'
+
+describeSandbox('process')
