@@ -24,6 +24,8 @@ export interface Config {
   /** A folder, s3://bucket?endpoint=…, or sharded:FILE; undefined: the data folder. */
   objectStore: { kind: 'disk'; folder: string } | { kind: 's3'; url: string } | { kind: 'sharded'; file: string }
   masterKeyFile: string
+  /** Prints what a key file holds; it then takes the file's place. */
+  masterKeyCommand: string | undefined
   workerSlotsCount: number
   sandbox: 'auto' | 'bubblewrap' | 'process'
   logLevel: LogLevel
@@ -71,6 +73,7 @@ export function readConfig(
       machine.cwd,
       environment['MILLRACE_MASTER_KEY_FILE'] ?? path.join(dataFolder, 'master.key'),
     ),
+    masterKeyCommand: environment['MILLRACE_MASTER_KEY_COMMAND'] || undefined,
     workerSlotsCount: integer(
       'MILLRACE_WORKER_SLOTS',
       environment['MILLRACE_WORKER_SLOTS'] ?? String(machine.cpusCount * workerSlotsPerCpu),

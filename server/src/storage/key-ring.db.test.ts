@@ -6,7 +6,8 @@ import type { Clock } from '../platform/clock.ts'
 import { systemIds } from '../platform/ids.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { cacheAgeMsMax, createKeyRing, type KeyRing } from './key-ring.ts'
-import { createMasterKey, loadOrCreateMasterKey, unwrapSecret, wrapSecret, type MasterKey } from './master-key.ts'
+import { loadOrCreateMasterKey } from './master-key-file.ts'
+import { createMasterKey, unwrapSecret, wrapSecret, type MasterKey } from './master-key.ts'
 
 let testing: TestDatabase
 beforeAll(async () => {

@@ -127,7 +127,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   }
 }
 
-const tenantKeyContext = (tenantId: number, version: number): Buffer =>
+export const tenantKeyContext = (tenantId: number, version: number): Buffer =>
   contextOf('tenant-key', uint64(tenantId), uint32(version))
 
 const objectKeyContext = (place: Place, version: number): Buffer =>

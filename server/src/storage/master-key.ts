@@ -1,9 +1,8 @@
 // The root of the key hierarchy. It wraps the tenants' keys and the installation's own secrets and nothing else, so
-// that it may live in a file of this machine or behind a key service: both fit the interface.
+// that it may live in a file of this machine (master-key-file.ts), come from a command (master-key-command.ts) or stay
+// behind a key service: an adapter for one is another implementation of this interface.
 
-import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
-import { link, open, readFile, rm, stat } from 'node:fs/promises'
-import { platform } from 'node:process'
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import { Problem } from '../platform/problem.ts'
 import { contextOf, keySizeBytes, openSecret, sealSecret } from './encryption.ts'
 
@@ -16,14 +15,29 @@ export interface MasterKey {
 
 const linePrefix = 'millrace-master-key-1:'
 
-/** A master key from its 32 bytes. */
-export function createMasterKey(bytes: Uint8Array): MasterKey {
-  if (bytes.length !== keySizeBytes) throw new Problem('setting_invalid', { detail: 'A master key has 32 bytes' })
-  const key: KeyObject = createSecretKey(bytes)
-  return {
-    wrap: async (context, secret) => sealSecret(key, context, secret),
-    async unwrap(context, wrapped) {
+/** A master key from its 32 bytes. Further ones only unwrap: those that were in force before, or will be next. */
+export function createMasterKey(first: Uint8Array, ...others: readonly Uint8Array[]): MasterKey {
+  const keys = [toKey(first), ...others.map(toKey)]
+  return keyOver(async () => keys)
+}
+
+/** A master key whose keys are read anew where they are used, the first one wrapping. */
+export function keyOver(readKeys: (known: boolean) => Promise<readonly KeyObject[]>): MasterKey {
+  const tryAll = (keys: readonly KeyObject[], context: Uint8Array, wrapped: Uint8Array): Buffer | undefined => {
+    for (const key of keys) {
       const secret = openSecret(key, context, wrapped)
+      if (secret !== undefined) return secret
+    }
+    return undefined
+  }
+  return {
+    async wrap(context, secret) {
+      const [key] = await readKeys(false)
+      if (key === undefined) throw new Problem('setting_invalid', { detail: 'There is no master key' })
+      return sealSecret(key, context, secret)
+    },
+    async unwrap(context, wrapped) {
+      const secret = tryAll(await readKeys(true), context, wrapped) ?? tryAll(await readKeys(false), context, wrapped)
       if (secret === undefined)
         throw new Problem('setting_invalid', {
           detail: 'The master key is not the one that this data was stored under',
@@ -33,50 +47,25 @@ export function createMasterKey(bytes: Uint8Array): MasterKey {
   }
 }
 
-/**
- * Reads the master key from its file, or makes one at random in a new file of mode 0600. Of two processes that do so
- * at the same moment both get the same key. Throws Problem('setting_invalid') for a file that others may read or
- * that holds no key. Whoever loses this file loses everything that is stored.
- */
-export async function loadOrCreateMasterKey(path: string): Promise<MasterKey> {
-  return createMasterKey((await readKeyFile(path)) ?? (await createKeyFile(path)))
+const toKey = (bytes: Uint8Array): KeyObject => {
+  if (bytes.length !== keySizeBytes) throw new Problem('setting_invalid', { detail: 'A master key has 32 bytes' })
+  return createSecretKey(bytes)
 }
 
-async function readKeyFile(path: string): Promise<Buffer | undefined> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-  })
-  if (found === undefined) return undefined
-  if (platform !== 'win32' && (found.mode & 0o077) !== 0)
-    throw new Problem('setting_invalid', { detail: 'The master key file must have mode 0600: others can read it' })
-  const text = (await readFile(path, 'utf8')).trim()
-  const hex = text.startsWith(linePrefix) ? text.slice(linePrefix.length) : ''
-  if (!/^[0-9a-f]{64}$/.test(hex))
-    throw new Problem('setting_invalid', { detail: `The master key file must hold "${linePrefix}" and 64 hex digits` })
-  return Buffer.from(hex, 'hex')
-}
+/** The line by which a key is kept. */
+export const masterKeyLine = (bytes: Uint8Array): string => `${linePrefix}${Buffer.from(bytes).toString('hex')}`
 
-async function createKeyFile(path: string): Promise<Buffer> {
-  const bytes = randomBytes(keySizeBytes)
-  const temp = `${path}.${randomBytes(6).toString('hex')}`
-  const handle = await open(temp, 'wx', 0o600)
-  try {
-    await handle.writeFile(`${linePrefix}${bytes.toString('hex')}\n`)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-  try {
-    // A link appears whole and never replaces a key that another process has made meanwhile.
-    await link(temp, path)
-    return bytes
-  } catch (error) {
-    const existing = await readKeyFile(path)
-    if (existing === undefined) throw error
-    return existing
-  } finally {
-    await rm(temp, { force: true })
-  }
+/** Keys of a text, one a line, the first one in force. Throws Problem('setting_invalid') that names where the text is from. */
+export function parseMasterKeys(text: string, from: string): KeyObject[] {
+  const lines = text.split('\n').map((line) => line.trim())
+  const keys = lines.filter((line) => line !== '' && !line.startsWith('#'))
+  const isKey = (line: string): boolean =>
+    line.startsWith(linePrefix) && /^[0-9a-f]{64}$/.test(line.slice(linePrefix.length))
+  if (keys.length === 0 || !keys.every(isKey))
+    throw new Problem('setting_invalid', {
+      detail: `${from} must hold lines of "${linePrefix}" and 64 hex digits, the key in force first`,
+    })
+  return keys.map((line) => toKey(Buffer.from(line.slice(linePrefix.length), 'hex')))
 }
 
 const secretContext = (name: string): Buffer => contextOf('installation-secret', Buffer.from(name, 'utf8'))

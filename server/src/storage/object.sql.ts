@@ -50,3 +50,45 @@ export async function findObject(sql: Sql, objectId: string): Promise<SealedObje
   const { rows } = await sql.query<ObjectRow>('select * from object where id = $1', [objectId])
   return rows[0] && toSealedObject(rows[0])
 }
+
+export interface ObjectKeyRow {
+  id: string
+  wrapped_key: Uint8Array
+  tenant_key_version: number
+}
+
+/** A page of the objects whose keys an older key of their tenant has wrapped. */
+export async function listStaleObjectKeys(
+  sql: Sql,
+  page: { tenantId: number; after: string; limit: number },
+): Promise<ObjectKeyRow[]> {
+  const { rows } = await sql.query<ObjectKeyRow>(
+    `select id, wrapped_key, tenant_key_version from object
+     where tenant_id = $1 and id > $2
+       and tenant_key_version < (select max(version) from tenant_key where tenant_id = $1)
+     order by id limit $3`,
+    [page.tenantId, page.after, page.limit],
+  )
+  return rows
+}
+
+/** Changes the wrappings that are still those of the version `from`. */
+export async function updateObjectKeys(
+  sql: Sql,
+  tenantId: number,
+  keys: readonly { id: string; from: number; wrappedKey: Uint8Array; tenantKeyVersion: number }[],
+): Promise<void> {
+  if (keys.length === 0) return
+  await sql.query(
+    `update object o set wrapped_key = decode(k.wrapped_key, 'hex'), tenant_key_version = k.version
+     from unnest($2::text[], $3::int[], $4::text[], $5::int[]) as k(id, from_version, wrapped_key, version)
+     where o.id = k.id and o.tenant_id = $1 and o.tenant_key_version = k.from_version`,
+    [
+      tenantId,
+      keys.map((key) => key.id),
+      keys.map((key) => key.from),
+      keys.map((key) => Buffer.from(key.wrappedKey).toString('hex')),
+      keys.map((key) => key.tenantKeyVersion),
+    ],
+  )
+}

@@ -16,7 +16,7 @@ import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { openDiskStore } from './disk.ts'
 import { createVault } from './encrypted-vault.ts'
 import { createKeyRing } from './key-ring.ts'
-import { loadOrCreateMasterKey } from './master-key.ts'
+import { loadOrCreateMasterKey } from './master-key-file.ts'
 import type { SealedObject } from './vault.ts'
 
 const go = process.env['MILLRACE_TEST_GO']

@@ -43,3 +43,36 @@ export async function destroyTenantKeys(sql: Sql, tenantId: number): Promise<num
   )
   return rowCount
 }
+
+export interface WrappedTenantKeyRow {
+  tenant_id: number
+  version: number
+  wrapped: Uint8Array
+}
+
+/** A page of the keys of all tenants; destroyed ones are left out. */
+export async function listTenantKeys(
+  sql: Sql,
+  after: { tenant_id: number; version: number },
+  limit: number,
+): Promise<WrappedTenantKeyRow[]> {
+  const { rows } = await sql.query<WrappedTenantKeyRow>(
+    `select tenant_id, version, wrapped from tenant_key
+     where (tenant_id, version) > ($1, $2) and wrapped is not null order by tenant_id, version limit $3`,
+    [after.tenant_id, after.version, limit],
+  )
+  return rows
+}
+
+/** Changes a wrapping that is still the one that was read: a key destroyed meanwhile stays destroyed. */
+export async function updateTenantKey(
+  sql: Sql,
+  key: { tenantId: number; version: number; from: Uint8Array; to: Uint8Array },
+): Promise<void> {
+  await sql.query('update tenant_key set wrapped = $4 where tenant_id = $1 and version = $2 and wrapped = $3', [
+    key.tenantId,
+    key.version,
+    key.from,
+    key.to,
+  ])
+}
