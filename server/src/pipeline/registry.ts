@@ -12,12 +12,13 @@ import { textLanguage } from './analyzer/text-language.ts'
 import { archiveTier } from './archiver/archive-tier.ts'
 import { fileCollect } from './collector/file-collect.ts'
 import { searchIndex } from './indexer/search-index.ts'
-import type { Processor } from './processor.ts'
 import { dataConvert } from './transformer/data-convert.ts'
 import { documentRender } from './transformer/document-render.ts'
 import { imageThumbnail } from './transformer/image-thumbnail.ts'
 import { textEncoding } from './transformer/text-encoding.ts'
 import { dataValidate } from './validator/data-validate.ts'
+import { fileIngest } from './validator/file-ingest.ts'
+import type { Processor } from './processor.ts'
 
 export const processors = {
   'archive.tier': archiveTier,
@@ -27,6 +28,7 @@ export const processors = {
   'document.render': documentRender,
   'document.text': documentText,
   'file.collect': fileCollect,
+  'file.ingest': fileIngest,
   'image.metadata': imageMetadata,
   'image.thumbnail': imageThumbnail,
   'search.index': searchIndex,
