@@ -1,0 +1,136 @@
+// Admission: from the backlog into the ready queue, so that whoever waits for a worker is a fair selection of all who
+// wait. The ready queue is kept shallow, about twice the worker slots, because what lies in it can no longer be put in
+// another order: a tenant's first task waits for what is in it and not for another tenant's million.
+
+import type { Clock } from '../platform/clock.ts'
+import type { ReadyQueue } from '../queue/ready-queue.ts'
+import { createFairShare, type Contender, type Pick } from './fair-share.ts'
+import type { Leader } from './leader.ts'
+import type { AdmitOrder, AdmittedTask, BackloggedTenant, SchedulerStore } from './scheduler-store.ts'
+
+export interface AdmissionDependencies {
+  store: SchedulerStore
+  queue: ReadyQueue
+  leader: Leader
+  clock: Clock
+  pool: number
+  dispatchLeaseMs: number
+}
+
+/** What is not claimed within this time goes back; only a lost hint takes so long. */
+export const dispatchLeaseMsDefault = 30_000
+/** Ready tasks per worker slot: enough that no slot waits for admission, few enough that order still matters. */
+const depthPerSlot = 2
+/** So that a worker that has not been seen yet finds something to do. */
+const depthMin = 16
+/** One statement admits at most so many. */
+const admitCountMax = 1_000
+const tenantsCountMax = 10_000
+const slotsMaxAgeMs = 2_000
+const intactMaxAgeMs = 1_000
+
+export interface Admission {
+  /** Admits what there is room for; answers how many, and whether more are waiting for room. */
+  admit(): Promise<{ count: number; waiting: boolean }>
+}
+
+export function createAdmission(deps: AdmissionDependencies): Admission {
+  const { store, queue, leader, clock, pool, dispatchLeaseMs } = deps
+  const fairShare = createFairShare()
+  let slots = 0
+  let slotsAtMs = -Infinity
+  let intactAtMs = -Infinity
+
+  async function readDepthTarget(): Promise<number> {
+    const now = clock.monotonicMs()
+    if (now - slotsAtMs > slotsMaxAgeMs) {
+      slots = await store.countSlots()
+      slotsAtMs = now
+    }
+    return Math.min(admitCountMax, Math.max(depthMin, slots * depthPerSlot))
+  }
+
+  /** A transport that lost what it held is noticed at once instead of by leases that run out. */
+  async function checkIntact(): Promise<void> {
+    const now = clock.monotonicMs()
+    if (now - intactAtMs < intactMaxAgeMs) return
+    intactAtMs = now
+    if (await queue.intact()) return
+    await store.expireLeases('dispatched')
+    await store.requeueExpired(tenantsCountMax)
+  }
+
+  /** Only tenants whose cap could be reached are counted. */
+  async function toContenders(backlog: readonly BackloggedTenant[], room: number): Promise<Contender[]> {
+    const capped = backlog.filter(({ runningMax }) => runningMax < slots + slots * depthPerSlot + depthMin + room)
+    const tenantIds = [...new Set(capped.map(({ tenantId }) => tenantId))]
+    const inFlight = tenantIds.length === 0 ? new Map<number, number>() : await store.countInFlight(tenantIds)
+    const isCapped = new Set(tenantIds)
+    return backlog.map(({ lane, tenantId, weight, costMs, runningMax }) => ({
+      lane,
+      tenantId,
+      weight,
+      costMs,
+      free: isCapped.has(tenantId) ? Math.max(0, runningMax - (inFlight.get(tenantId) ?? 0)) : room,
+    }))
+  }
+
+  return {
+    async admit() {
+      await checkIntact()
+      const target = await readDepthTarget()
+      const room = target - (await queue.depth(pool))
+      if (room <= 0) return { count: 0, waiting: true }
+      const backlog = await store.listBacklog(pool, tenantsCountMax)
+      if (backlog.length === 0) return { count: 0, waiting: false }
+      const contenders = await toContenders(backlog, room)
+      const picks = fairShare.pick(contenders, room)
+      const leadership = leader.current()
+      if (picks.length === 0 || leadership === undefined) return { count: 0, waiting: picks.length === 0 }
+      const orders = toOrders(picks)
+      const admitted = await store.admit({ pool, orders, leaseMs: dispatchLeaseMs, leadership })
+      charge(orders, admitted, contenders)
+      if (admitted.length > 0) {
+        await queue.push(pool, inOrder(picks, admitted))
+        await store.advanceVirtualTime(admitted)
+      }
+      return { count: admitted.length, waiting: false }
+    },
+  }
+
+  /** What was picked was charged by the next task's cost; now it is known what came. */
+  function charge(
+    orders: readonly AdmitOrder[],
+    admitted: readonly AdmittedTask[],
+    contenders: readonly Contender[],
+  ): void {
+    const expected = new Map(contenders.map((each) => [keyOf(each), each.costMs]))
+    const came = Map.groupBy(admitted, keyOf)
+    for (const order of orders) {
+      const tasks = came.get(keyOf(order)) ?? []
+      const costMs = tasks.reduce((sum, task) => sum + task.costMs, 0)
+      fairShare.correct(order, costMs - order.count * (expected.get(keyOf(order)) ?? 0))
+      if (tasks.length < order.count) fairShare.leave(order)
+    }
+  }
+}
+
+const keyOf = ({ lane, tenantId }: Pick): string => `${lane} ${tenantId}`
+
+function toOrders(picks: readonly Pick[]): AdmitOrder[] {
+  return [...Map.groupBy(picks, keyOf).values()].flatMap((same) => {
+    const [first] = same
+    return first === undefined ? [] : [{ ...first, count: same.length }]
+  })
+}
+
+/** As they were picked, turn by turn, and by rank within a tenant. */
+function inOrder(picks: readonly Pick[], admitted: readonly AdmittedTask[]): AdmittedTask[] {
+  const waiting = new Map(
+    [...Map.groupBy(admitted, keyOf)].map(([key, tasks]) => [
+      key,
+      tasks.toSorted((a, b) => a.rank - b.rank || a.taskId - b.taskId),
+    ]),
+  )
+  return picks.flatMap((pick) => waiting.get(keyOf(pick))?.splice(0, 1) ?? [])
+}

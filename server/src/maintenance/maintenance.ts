@@ -1,0 +1,105 @@
+// maintenance/ is what somebody has to do so that the engine goes on: one process leads (leader.ts) and has duties, one
+// file each. It must not know what tasks do (pipeline/) nor how workers run them (worker/).
+// Invariants: nothing is lost when a leader dies or freezes in the middle of a duty, and nothing is done twice when two
+// believe to lead: admission checks the lead in its statement, every other duty may be done by several at once.
+
+import type { Clock } from '../platform/clock.ts'
+import type { Database } from '../platform/database.ts'
+import type { Ids } from '../platform/ids.ts'
+import type { Log } from '../platform/log.ts'
+import type { Service } from '../platform/service.ts'
+import type { WakeBus } from '../platform/wake.ts'
+import type { Engine } from '../processing/engine.ts'
+import type { ReadyQueue } from '../queue/ready-queue.ts'
+import type { Quota } from '../tenants/quota.ts'
+import { createAdmission, dispatchLeaseMsDefault } from './admission.ts'
+import { createCanceller } from './canceller.ts'
+import { createDemand } from './demand.ts'
+import { createDuty } from './duty.ts'
+import { createLeader } from './leader.ts'
+import { createPromoter } from './promoter.ts'
+import { createRescuer } from './rescuer.ts'
+import { createRetention } from './retention.ts'
+import type { SchedulerStore } from './scheduler-store.ts'
+import { createSqlSchedulerStore } from './sql-scheduler-store.ts'
+
+export interface MaintenanceDependencies {
+  database: Database
+  queue: ReadyQueue
+  engine: Engine
+  quota: Quota
+  wake: WakeBus
+  clock: Clock
+  ids: Ids
+  log: Log
+  pool?: number
+  /** How often an idle leader looks without having been woken. Short where wakes do not cross processes. */
+  backstopMs?: number
+  dispatchLeaseMs?: number
+  store?: SchedulerStore
+}
+
+/** Where everything is one process, every wake arrives. */
+export const backstopMsInProcess = 1_000
+export const backstopMsDefault = 100
+/** Between two looks while there is work but no room. */
+const busyMs = 5
+
+/** The leader's duties, as services to be started in this order. */
+export function createMaintenance(deps: MaintenanceDependencies): Service[] {
+  const { database, queue, engine, quota, wake, clock, ids, log, pool = 0 } = deps
+  const store = deps.store ?? createSqlSchedulerStore(database)
+  const backstopMs = deps.backstopMs ?? (queue.kind === 'in-process' ? backstopMsInProcess : backstopMsDefault)
+  let restarted = queue.kind === 'in-process'
+  const leader = createLeader({
+    store,
+    clock,
+    owner: ids.randomHex(8),
+    async onTaken({ epoch }) {
+      log.info('leader.taken', { epoch })
+      if (!restarted) return
+      // The only process there is has just begun: whoever held a lease is gone, and so is what the queue held.
+      restarted = false
+      await store.expireLeases('all')
+      await store.requeueExpired(leasesCountMax)
+    },
+  })
+  const admission = createAdmission({
+    store,
+    queue,
+    leader,
+    clock,
+    pool,
+    dispatchLeaseMs: deps.dispatchLeaseMs ?? dispatchLeaseMsDefault,
+  })
+  const lead = createDuty({
+    name: 'admission',
+    topics: ['backlog'],
+    clock,
+    wake,
+    log,
+    async look() {
+      const dueMs = await leader.keep()
+      if (leader.current() === undefined) return dueMs
+      const { count, waiting } = await admission.admit()
+      return Math.min(dueMs, count > 0 || waiting ? busyMs : backstopMs)
+    },
+  })
+  const duty = { store, leader, engine, wake, clock, log }
+  return [
+    {
+      ...lead,
+      async stop(deadlineMs) {
+        await lead.stop(deadlineMs)
+        await leader.resign()
+      },
+    },
+    createRescuer(duty),
+    createPromoter(duty),
+    createCanceller(duty),
+    createDemand({ ...duty, pool }),
+    createRetention({ ...duty, quota }),
+  ]
+}
+
+const leasesCountMax = 100_000

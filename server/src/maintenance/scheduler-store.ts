@@ -1,0 +1,80 @@
+// What the leader's duties need of the database. Each method is one statement.
+
+import type { EndedTask } from '../processing/settlement.ts'
+import type { ReadyTask } from '../queue/ready-queue.ts'
+
+export interface Leadership {
+  shard: number
+  owner: string
+  epoch: number
+}
+
+/** A tenant with queued tasks in a lane. */
+export interface BackloggedTenant {
+  lane: number
+  tenantId: number
+  /** Expected worker time of its next task. */
+  costMs: number
+  weight: number
+  /** Tasks of it that may be under way at once. */
+  runningMax: number
+}
+
+export interface AdmitOrder {
+  lane: number
+  tenantId: number
+  count: number
+}
+
+export interface AdmittedTask extends ReadyTask {
+  lane: number
+  costMs: number
+  rank: number
+}
+
+export interface LostTask extends EndedTask {
+  lostCount: number
+}
+
+export interface SchedulerStore {
+  /** Takes or keeps the lead, and answers it; nothing while another has it. Taking it over begins a new epoch. */
+  lead(wanted: {
+    shard: number
+    owner: string
+    epoch: number | undefined
+    leaseMs: number
+  }): Promise<Leadership | undefined>
+  /** Gives the lead up, so that another need not wait for its end. */
+  resign(leadership: Leadership): Promise<void>
+  /** Slots of the workers that have been seen lately. */
+  countSlots(): Promise<number>
+  /** Without those that are paused; at most so many. */
+  listBacklog(pool: number, limit: number): Promise<BackloggedTenant[]>
+  /** Tasks dispatched or running of each of these tenants. */
+  countInFlight(tenantIds: readonly number[]): Promise<Map<number, number>>
+  /** queued -> dispatched, by rank within each order, with the next epoch; nothing for whoever does not lead any more. */
+  admit(admission: {
+    pool: number
+    orders: readonly AdmitOrder[]
+    leaseMs: number
+    leadership: Leadership
+  }): Promise<AdmittedTask[]>
+  /** Moves each tenant's virtual time up to the rank that was admitted. */
+  advanceVirtualTime(tenants: readonly { tenantId: number; lane: number; rank: number }[]): Promise<void>
+  /** dispatched -> queued, for those not claimed in time; answers how many. */
+  requeueExpired(limit: number): Promise<number>
+  /** Ends the leases of what is dispatched, or of all that is in flight, at once; answers how many. */
+  expireLeases(which: 'dispatched' | 'all'): Promise<number>
+  /** Running tasks whose lease is over. */
+  listLost(limit: number): Promise<LostTask[]>
+  /** delayed -> queued, for those whose time has come; answers how many. */
+  promoteDelayed(limit: number): Promise<number>
+  /** Jobs with something left to be cancelled or split. */
+  listUnfinished(limit: number): Promise<{ jobId: number; cancelling: boolean }[]>
+  /** Tasks still running of jobs whose cancellation was asked for so long ago. */
+  listAbandoned(graceMs: number, limit: number): Promise<EndedTask[]>
+  writeDemand(pool: number, slots: number): Promise<{ backlogCount: number }>
+  deleteOldEvents(keptMs: number, limit: number): Promise<number>
+  deleteOldKeys(keptMs: number, limit: number): Promise<number>
+  deleteOldWorkers(keptMs: number): Promise<number>
+}

@@ -1,0 +1,223 @@
+import type { Sql } from '../platform/database.ts'
+import type { AdmitOrder, Leadership } from './scheduler-store.ts'
+
+/** One statement, on the database's clock: renewed by its owner, taken over when it is over. */
+export async function takeLead(
+  sql: Sql,
+  wanted: { shard: number; owner: string; epoch: number | undefined; leaseMs: number },
+): Promise<number | undefined> {
+  const { rows } = await sql.query<{ epoch: number }>(
+    `insert into scheduler_lease as l (shard, owner, epoch, until)
+     values ($1, $2, 1, clock_timestamp() + $4 * interval '1 ms')
+     on conflict (shard) do update set owner = excluded.owner, until = excluded.until,
+       epoch = case when l.owner = $2 and l.epoch = $3 and l.until > clock_timestamp() then l.epoch else l.epoch + 1 end
+     where l.until <= clock_timestamp() or (l.owner = $2 and l.epoch = $3)
+     returning epoch`,
+    [wanted.shard, wanted.owner, wanted.epoch ?? -1, wanted.leaseMs],
+  )
+  return rows[0]?.epoch
+}
+
+export async function resignLead(sql: Sql, { shard, owner, epoch }: Leadership): Promise<void> {
+  await sql.query(
+    'update scheduler_lease set until = clock_timestamp() where shard = $1 and owner = $2 and epoch = $3',
+    [shard, owner, epoch],
+  )
+}
+
+export async function countSlots(sql: Sql): Promise<number> {
+  const { rows } = await sql.query<{ slots: number }>(
+    `select coalesce(sum(slots), 0)::int as slots from worker where last_seen_at > now() - interval '1 minute'`,
+  )
+  return rows[0]?.slots ?? 0
+}
+
+export interface BacklogRow {
+  lane: number
+  tenant_id: number
+  cost_ms: number
+  weight: number
+  running_max: number
+}
+
+export async function listBacklog(sql: Sql, pool: number, limit: number): Promise<BacklogRow[]> {
+  const { rows } = await sql.query<BacklogRow>(
+    `select b.lane, b.tenant_id, b.cost_ms, coalesce(s.weight, 1) as weight, coalesce(s.running_max, 1000000) as running_max
+     from list_backlog($1::smallint, $2) b left join tenant_schedule s on s.tenant_id = b.tenant_id
+     where not coalesce(s.paused, false)`,
+    [pool, limit],
+  )
+  return rows
+}
+
+export async function countInFlight(
+  sql: Sql,
+  tenantIds: readonly number[],
+): Promise<{ tenant_id: number; count: number }[]> {
+  const { rows } = await sql.query<{ tenant_id: number; count: number }>(
+    `select tenant_id, count(*)::int as count from task
+     where state in ('dispatched', 'running') and tenant_id = any($1::bigint[]) group by tenant_id`,
+    [tenantIds],
+  )
+  return rows
+}
+
+export interface AdmittedRow {
+  id: number
+  tenant_id: number
+  lane: number
+  lease_epoch: number
+  cost_ms: number
+  rank: number
+}
+
+export async function admitTasks(
+  sql: Sql,
+  admission: { pool: number; orders: readonly AdmitOrder[]; leaseMs: number; leadership: Leadership },
+): Promise<AdmittedRow[]> {
+  const { pool, orders, leaseMs, leadership } = admission
+  const { rows } = await sql.query<AdmittedRow>(
+    `select id, tenant_id, lane, lease_epoch, cost_ms, rank
+     from admit_tasks($1::smallint, $2::smallint[], $3::bigint[], $4::int[], $5::int, $6::smallint, $7::text, $8::bigint)`,
+    [
+      pool,
+      orders.map(({ lane }) => lane),
+      orders.map(({ tenantId }) => tenantId),
+      orders.map(({ count }) => count),
+      leaseMs,
+      leadership.shard,
+      leadership.owner,
+      leadership.epoch,
+    ],
+  )
+  return rows
+}
+
+/** Only ever forwards. */
+export async function advanceVirtualTime(
+  sql: Sql,
+  tenants: readonly { tenantId: number; lane: number; rank: number }[],
+): Promise<void> {
+  await sql.query(
+    `update tenant_schedule s set virtual_ms = array[
+       greatest(s.virtual_ms[1], w.lane_0), greatest(s.virtual_ms[2], w.lane_1), greatest(s.virtual_ms[3], w.lane_2)]
+     from (select tenant_id, max(rank) filter (where lane = 0) as lane_0, max(rank) filter (where lane = 1) as lane_1,
+         max(rank) filter (where lane = 2) as lane_2
+       from unnest($1::bigint[], $2::smallint[], $3::bigint[]) as u(tenant_id, lane, rank) group by tenant_id) w
+     where s.tenant_id = w.tenant_id`,
+    [tenants.map(({ tenantId }) => tenantId), tenants.map(({ lane }) => lane), tenants.map(({ rank }) => rank)],
+  )
+}
+
+export async function requeueExpired(sql: Sql, limit: number): Promise<number> {
+  const { rows } = await sql.query<{ count: number }>('select requeue_expired($1) as count', [limit])
+  return rows[0]?.count ?? 0
+}
+
+export async function promoteDelayed(sql: Sql, limit: number): Promise<number> {
+  const { rows } = await sql.query<{ count: number }>('select promote_delayed($1) as count', [limit])
+  return rows[0]?.count ?? 0
+}
+
+export async function expireLeases(sql: Sql, which: 'dispatched' | 'all'): Promise<number> {
+  const { rowCount } = await sql.query(
+    `update task set lease_until = now() - interval '1 ms'
+     where state in ('dispatched', 'running') and (state = 'dispatched' or $1)`,
+    [which === 'all'],
+  )
+  return rowCount
+}
+
+export interface EndedTaskRow {
+  id: number
+  lease_epoch: number
+  tenant_id: number
+  job_id: number
+  step: string
+  ordinal: number
+  attempt: number
+  attempts_max: number
+  lost_count: number
+  backoff: { initial_ms: number; max_ms: number }
+}
+
+const endedColumns = `t.id, t.lease_epoch, t.tenant_id, t.job_id, t.step, t.ordinal, t.attempt, t.attempts_max, t.lost_count,
+  t.input -> 'backoff' as backoff`
+
+export async function listLost(sql: Sql, limit: number): Promise<EndedTaskRow[]> {
+  const { rows } = await sql.query<EndedTaskRow>(
+    `select ${endedColumns} from task t
+     where t.state in ('dispatched', 'running') and t.lease_until < now() and t.state = 'running'
+     order by t.lease_until limit $1`,
+    [limit],
+  )
+  return rows
+}
+
+export async function listUnfinished(sql: Sql, limit: number): Promise<{ job_id: number; cancelling: boolean }[]> {
+  const { rows } = await sql.query<{ job_id: number; cancelling: boolean }>(
+    `(select id as job_id, true as cancelling from job where state = 'cancelling' limit $1)
+     union all
+     (select distinct job_id, false from job_step where expanded_to is not null limit $1)`,
+    [limit],
+  )
+  return rows
+}
+
+export async function listAbandoned(sql: Sql, graceMs: number, limit: number): Promise<EndedTaskRow[]> {
+  const { rows } = await sql.query<EndedTaskRow>(
+    `select ${endedColumns} from job j join task t on t.job_id = j.id
+     where j.state = 'cancelling' and j.cancel_requested_at < now() - $1 * interval '1 ms' and t.state = 'running' limit $2`,
+    [graceMs, limit],
+  )
+  return rows
+}
+
+/** Counted up to a bound per tenant: what is beyond it wants more workers than there can be. */
+const demandCountMax = 10_000
+
+export async function writeDemand(sql: Sql, pool: number, slots: number): Promise<{ backlog_count: number }> {
+  const { rows } = await sql.query<{ backlog_count: number }>(
+    `with waiting as (
+       select b.tenant_id, b.lane, q.count, q.cost_ms, q.oldest from list_backlog($1::smallint, 10000) b
+       cross join lateral (
+         select count(*) as count, sum(x.cost_ms) as cost_ms, min(x.run_at) as oldest from
+           (select t.cost_ms, t.run_at from task t where t.state = 'queued' and t.pool = $1 and t.lane = b.lane
+              and t.tenant_id = b.tenant_id order by t.rank limit ${demandCountMax}) x) q
+     ), flying as (
+       select tenant_id, count(*) as count, sum(cost_ms) as cost_ms from task
+       where state in ('dispatched', 'running') and pool = $1 group by tenant_id
+     ), tenants as (
+       select coalesce(w.tenant_id, f.tenant_id) as tenant_id, coalesce(w.count, 0) as waiting, coalesce(f.count, 0) as flying,
+         coalesce(w.cost_ms, 0) + coalesce(f.cost_ms, 0) as cost_ms, w.oldest
+       from (select tenant_id, sum(count) as count, sum(cost_ms) as cost_ms, min(oldest) as oldest from waiting group by tenant_id) w
+         full join flying f on f.tenant_id = w.tenant_id
+     )
+     insert into pool_demand as d (pool, slots_wanted, backlog_count, drain_seconds, oldest_wait_ms, updated_at)
+     select $1,
+       coalesce(sum(case when s.paused then t.flying else least(t.waiting + t.flying, coalesce(s.running_max, 1000000)) end), 0)::int,
+       coalesce(sum(t.waiting), 0), coalesce(sum(t.cost_ms), 0) / 1000.0 / greatest(1, $2::int),
+       coalesce(greatest(0, extract(epoch from now() - min(t.oldest)) * 1000), 0), now()
+     from tenants t left join tenant_schedule s on s.tenant_id = t.tenant_id
+     on conflict (pool) do update set slots_wanted = excluded.slots_wanted, backlog_count = excluded.backlog_count,
+       drain_seconds = excluded.drain_seconds, oldest_wait_ms = excluded.oldest_wait_ms, updated_at = excluded.updated_at
+     returning backlog_count`,
+    [pool, slots],
+  )
+  // An upsert without a condition returns its row.
+  return rows[0]!
+}
+
+export async function deleteOldEvents(sql: Sql, keptMs: number, limit: number): Promise<number> {
+  const { rowCount } = await sql.query(
+    `delete from outbox where id = any(array(
+       select id from outbox order by xid, id limit $2)) and at < now() - $1 * interval '1 ms'`,
+    [keptMs, limit],
+  )
+  return rowCount
+}
+
+export async function deleteOldWorkers(sql: Sql, keptMs: number): Promise<number> {
+  const { rowCount } = await sql.query(`delete from worker where last_seen_at < now() - $1 * interval '1 ms'`, [keptMs])
+  return rowCount
+}

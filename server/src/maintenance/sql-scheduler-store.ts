@@ -1,0 +1,66 @@
+import type { Database } from '../platform/database.ts'
+import { deleteOldKeys } from '../platform/idempotency.sql.ts'
+import type { EndedTask } from '../processing/settlement.ts'
+import * as statements from './scheduler.sql.ts'
+import type { SchedulerStore } from './scheduler-store.ts'
+
+export function createSqlSchedulerStore(database: Database): SchedulerStore {
+  return {
+    lead: async (wanted) => {
+      const epoch = await statements.takeLead(database, wanted)
+      return epoch === undefined ? undefined : { shard: wanted.shard, owner: wanted.owner, epoch }
+    },
+    resign: (leadership) => statements.resignLead(database, leadership),
+    countSlots: () => statements.countSlots(database),
+    listBacklog: async (pool, limit) =>
+      (await statements.listBacklog(database, pool, limit)).map((row) => ({
+        lane: row.lane,
+        tenantId: row.tenant_id,
+        costMs: row.cost_ms,
+        weight: row.weight,
+        runningMax: row.running_max,
+      })),
+    countInFlight: async (tenantIds) =>
+      new Map((await statements.countInFlight(database, tenantIds)).map((row) => [row.tenant_id, row.count])),
+    admit: async (admission) =>
+      (await statements.admitTasks(database, admission)).map((row) => ({
+        taskId: row.id,
+        epoch: row.lease_epoch,
+        tenantId: row.tenant_id,
+        lane: row.lane,
+        costMs: row.cost_ms,
+        rank: row.rank,
+      })),
+    advanceVirtualTime: (tenants) => statements.advanceVirtualTime(database, tenants),
+    requeueExpired: (limit) => statements.requeueExpired(database, limit),
+    expireLeases: (which) => statements.expireLeases(database, which),
+    listLost: async (limit) =>
+      (await statements.listLost(database, limit)).map((row) => ({ ...toEndedTask(row), lostCount: row.lost_count })),
+    promoteDelayed: (limit) => statements.promoteDelayed(database, limit),
+    listUnfinished: async (limit) =>
+      (await statements.listUnfinished(database, limit)).map((row) => ({
+        jobId: row.job_id,
+        cancelling: row.cancelling,
+      })),
+    listAbandoned: async (graceMs, limit) =>
+      (await statements.listAbandoned(database, graceMs, limit)).map(toEndedTask),
+    writeDemand: async (pool, slots) => ({
+      backlogCount: (await statements.writeDemand(database, pool, slots)).backlog_count,
+    }),
+    deleteOldEvents: (keptMs, limit) => statements.deleteOldEvents(database, keptMs, limit),
+    deleteOldKeys: (keptMs, limit) => deleteOldKeys(database, { keptMs, limit }),
+    deleteOldWorkers: (keptMs) => statements.deleteOldWorkers(database, keptMs),
+  }
+}
+
+const toEndedTask = (row: statements.EndedTaskRow): EndedTask => ({
+  taskId: row.id,
+  epoch: row.lease_epoch,
+  tenantId: row.tenant_id,
+  jobId: row.job_id,
+  step: row.step,
+  ordinal: row.ordinal,
+  attempt: row.attempt,
+  attemptsMax: row.attempts_max,
+  backoff: row.backoff,
+})

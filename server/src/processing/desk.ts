@@ -1,0 +1,180 @@
+// The worker's door to the engine: takes what the ready queue offers and claims it, keeps leases alive, and writes
+// outcomes. Outcomes travel in batches; what cannot be written is looked for by halving the batch, so that it fails alone.
+
+import type { Clock } from '../platform/clock.ts'
+import { sqlState } from '../platform/database.ts'
+import type { Log } from '../platform/log.ts'
+import { Problem } from '../platform/problem.ts'
+import type { WakeBus } from '../platform/wake.ts'
+import type { ReadyQueue } from '../queue/ready-queue.ts'
+import { resultLimits } from './advance.ts'
+import { RefusedOutcome, type Engine, type Report } from './engine.ts'
+import type { ClaimedTask, EngineStore, StepResult } from './engine-store.ts'
+import type { Estimates } from './estimates.ts'
+import { ancestorsOf } from './job-graph.ts'
+import { createMicroBatch } from './micro-batch.ts'
+import type { TaskAssignment, TaskDesk } from './task.ts'
+
+export interface TaskDeskDependencies {
+  store: EngineStore
+  engine: Engine
+  queue: ReadyQueue
+  estimates: Estimates
+  wake: WakeBus
+  clock: Clock
+  log: Log
+  /** Wire id of the worker. */
+  worker: string
+  pool?: number
+  leaseMs?: number
+}
+
+/** A worker that dies is found out within this time and the rescuer's next look; heartbeats come four times as often. */
+export const runLeaseMs = 12_000
+export const heartbeatMs = runLeaseMs / 4
+
+const reportCountMax = 100
+const reportWaitMs = 4
+/** While one batch commits, another may be under way. */
+const reportParallelMax = 2
+/** What a task is shown of the results before it, all steps together. */
+const resultsBytesMax = 4 * 1024 * 1024
+
+export function createTaskDesk(deps: TaskDeskDependencies): TaskDesk {
+  const { store, queue, estimates, wake, clock, worker, pool = 0, leaseMs = runLeaseMs } = deps
+  const report = createMicroBatch<Report, boolean | Error>({
+    clock,
+    countMax: reportCountMax,
+    waitMs: reportWaitMs,
+    parallelMax: reportParallelMax,
+    run: (reports) => settleAll(deps, reports),
+  })
+
+  return {
+    async take({ max, waitMs, signal }) {
+      const hints = await queue.take(pool, { max, waitMs, signal })
+      if (hints.length === 0) return []
+      const claimed = await store.claimTasks({ fences: hints, leaseMs, worker })
+      if (claimed.length < hints.length) wake.wake('backlog')
+      if (claimed.length === 0) return []
+      wake.wake('outbox')
+      const results = await readResults(store, claimed)
+      return claimed.map((task): TaskAssignment => {
+        const { pipelineVersionId: _, ...fields } = task
+        return { ...fields, results: results(task) }
+      })
+    },
+
+    async heartbeat(held) {
+      if (held.length === 0) return []
+      const extended = new Map((await store.extendLeases(held, leaseMs)).map((row) => [row.taskId, row]))
+      const stops: Awaited<ReturnType<TaskDesk['heartbeat']>> = []
+      for (const { taskId } of held) {
+        const row = extended.get(taskId)
+        if (row === undefined) stops.push({ taskId, stop: 'lost' })
+        else if (row.cancelled) stops.push({ taskId, stop: 'cancelled' })
+      }
+      return stops
+    },
+
+    async report(task, outcome) {
+      const { processor, backoff, files } = task.input
+      const written = await report({ task: { ...task, backoff }, outcome })
+      if (written instanceof Error) throw written
+      if (written && outcome.kind === 'done') {
+        const inputBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
+        estimates.learn(processor, inputBytes, outcome.durationMs)
+      }
+      wake.wake('backlog')
+      wake.wake('outbox')
+      return written
+    },
+  }
+}
+
+type Settling = Pick<TaskDeskDependencies, 'engine' | 'log'>
+
+/** Whose fence held, report by report, or why one could not be written. */
+async function settleAll(deps: Settling, reports: readonly Report[]): Promise<(boolean | Error)[]> {
+  try {
+    const settled = await deps.engine.settle(reports)
+    return reports.map(({ task }) => settled.has(task.taskId))
+  } catch (error) {
+    // Nobody's fault among them; halving would only knock at the same door again.
+    if (error instanceof Problem && error.code === 'database_unavailable') throw error
+    if (error instanceof RefusedOutcome)
+      return settleAll(
+        deps,
+        reports.map((each) => refuse(each, error)),
+      )
+    const [only] = reports
+    if (reports.length > 1 || only === undefined) {
+      const middle = Math.ceil(reports.length / 2)
+      return [...(await settleAll(deps, reports.slice(0, middle))), ...(await settleAll(deps, reports.slice(middle)))]
+    }
+    const { taskId, jobId, tenantId } = only.task
+    deps.log.error('task.report_failed', { tenantId, jobId, taskId, error })
+    if (only.outcome.kind === 'done' && isDataError(error)) {
+      const detail = 'What the step produced cannot be stored.'
+      return settleAll(deps, [{ ...only, outcome: { kind: 'reject', code: 'output_invalid', detail, durationMs: 0 } }])
+    }
+    return [error instanceof Error ? error : new Error(String(error))]
+  }
+}
+
+const refuse = (report: Report, refused: RefusedOutcome): Report =>
+  report.task.taskId === refused.taskId
+    ? { ...report, outcome: { kind: 'reject', code: refused.code, detail: refused.message, durationMs: 0 } }
+    : report
+
+/** Values that the database does not take (22), break a rule (23) or pass a limit of it (54). */
+const isDataError = (error: unknown): boolean => /^(?:22|23|54)/.test(sqlState(error) ?? '')
+
+/** Results of the steps before each task, read once for all tasks of a step. */
+async function readResults(
+  store: EngineStore,
+  claimed: readonly ClaimedTask[],
+): Promise<(task: ClaimedTask) => Record<string, unknown>> {
+  const definitions = await store.findDefinitions([...new Set(claimed.map((task) => task.pipelineVersionId))])
+  const keyOf = ({ jobId, step }: { jobId: number; step: string }): string => `${jobId} ${step}`
+  const wanted = new Map<string, { jobId: number; step: string }>()
+  const before = new Map<string, { step: string; fansOut: boolean }[]>()
+  for (const task of claimed) {
+    const definition = definitions.get(task.pipelineVersionId)
+    if (definition === undefined || before.has(keyOf(task))) continue
+    const steps = ancestorsOf(definition, task.step)
+    const fansOut = (step: string): boolean => definition.steps[step]?.each !== undefined
+    before.set(
+      keyOf(task),
+      steps.map((step) => ({ step, fansOut: fansOut(step) })),
+    )
+    for (const step of steps) wanted.set(keyOf({ jobId: task.jobId, step }), { jobId: task.jobId, step })
+  }
+  const rows = wanted.size === 0 ? [] : await store.listResults([...wanted.values()], resultLimits)
+  const byStep = Map.groupBy(rows, keyOf)
+  const known = new Map<string, Record<string, unknown>>()
+  for (const { jobId, step } of claimed) {
+    const key = keyOf({ jobId, step })
+    if (known.has(key)) continue
+    const steps = (before.get(key) ?? []).map((each) => ({
+      ...each,
+      rows: byStep.get(keyOf({ jobId, step: each.step })) ?? [],
+    }))
+    known.set(key, collectResults(steps))
+  }
+  return (task) => known.get(keyOf(task)) ?? {}
+}
+
+function collectResults(steps: { step: string; fansOut: boolean; rows: StepResult[] }[]): Record<string, unknown> {
+  let bytesLeft = resultsBytesMax
+  const fitting = ({ result }: StepResult): boolean => {
+    bytesLeft -= JSON.stringify(result ?? null).length
+    return bytesLeft >= 0
+  }
+  return Object.fromEntries(
+    steps.map(({ step, fansOut, rows }) => {
+      const results = rows.filter(fitting).map(({ result }) => result)
+      return [step, fansOut ? results : (results[0] ?? null)]
+    }),
+  )
+}

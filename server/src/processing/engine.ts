@@ -1,0 +1,359 @@
+// processing/ is WHEN something is done to a file: jobs, steps, tasks and every move between their states (states.ts).
+// It must not know what a processor does (pipeline/), how a task is run (worker/), nor who takes turns (maintenance/).
+// Invariants: a result is written in the transaction that moves its task, behind the fence of its lease; counters,
+// successors and the job's end are written in that same transaction, under the lock of the job; so nothing is lost,
+// nothing is done twice, and a job ends once.
+//
+// This file is the transaction: lock the jobs, move what has ended, see what follows, write it.
+
+import type { JobEndState } from '@millrace/contract'
+import { Problem } from '../platform/problem.ts'
+import { advanceJobs, continueExpansion, type AdvanceDependencies } from './advance.ts'
+import type { PipelineDefinition, StepDefinition } from './definition.ts'
+import type { EngineFile, EngineStore, EngineTx, NewTask } from './engine-store.ts'
+import { JobGraph, type StepTraits } from './job-graph.ts'
+import { outputNameCandidates } from './output-names.ts'
+import { toSettlement, type EndedOutcome, type EndedTask } from './settlement.ts'
+import type { TaskOutput } from './task.ts'
+
+export interface EngineDependencies extends AdvanceDependencies {
+  store: EngineStore
+  /** 0 to 1, for backoff. */
+  random: () => number
+}
+
+export interface Report {
+  task: EndedTask
+  outcome: EndedOutcome
+}
+
+/** Idle tasks that one transaction cancels; the rest of a huge job follows in others. */
+export const cancelChunkCount = 10_000
+const depthMax = 10
+
+export interface Engine {
+  /**
+   * Writes outcomes with all that follows from them, in one transaction; answers whose fence held. Throws when any of
+   * them cannot be written, and then none is.
+   */
+  settle(reports: readonly Report[]): Promise<Set<number>>
+  /** Locks a job and does something to it, then lets it go on. Nothing for a job that is not there. */
+  changeJob<T>(jobId: number, change: (graph: JobGraph, tx: EngineTx) => Promise<T>): Promise<T | undefined>
+  /** Takes a job that is being cancelled or stopped, or a step that is being split, a chunk further. */
+  continueJob(jobId: number): Promise<void>
+}
+
+export function createEngine(deps: EngineDependencies): Engine {
+  const { store, random } = deps
+
+  const traits = (step: StepDefinition, sizeBytes: number): StepTraits => ({
+    // A processor may have left the catalogue; what most of them do is transform.
+    stage: deps.catalogue.find(step.uses)?.stage ?? 'transform',
+    costMs: deps.estimates.costMs(step.uses, sizeBytes),
+  })
+
+  async function withJobs<T>(jobIds: readonly number[], work: (open: OpenJobs) => Promise<T>): Promise<T> {
+    return store.transaction(async (tx) => {
+      const jobs = await tx.lockJobs(jobIds)
+      const [steps, files, definitions] = [
+        await tx.listSteps(jobs.map((job) => job.id)),
+        await tx.listFiles(jobs.map((job) => job.id)),
+        await tx.findDefinitions([...new Set(jobs.map((job) => job.pipelineVersionId))]),
+      ]
+      const stepsByJob = Map.groupBy(steps, (step) => step.jobId)
+      const fileByJob = new Map(files.map((file) => [file.jobId as number, file]))
+      const graphs = new Map<number, JobGraph>()
+      for (const job of jobs) {
+        const definition = definitions.get(job.pipelineVersionId)
+        if (definition === undefined) throw new Problem('internal', { detail: 'A job has no pipeline.' })
+        const sizeBytes = fileByJob.get(job.id)?.sizeBytes ?? 0
+        const source = { job, steps: stepsByJob.get(job.id) ?? [], definition }
+        graphs.set(job.id, new JobGraph({ ...source, traits: (step) => traits(step, sizeBytes) }))
+      }
+      return work({ tx, graphs, files: fileByJob })
+    })
+  }
+
+  /** What follows, written. */
+  async function conclude({ tx, graphs, files }: OpenJobs): Promise<void> {
+    const all = [...graphs.values()]
+    for (const graph of all) if (graph.mustCancelIdle) await cancelIdle(tx, graph)
+    const tasks = await advanceJobs(tx, all, deps, files)
+    for (const graph of all) {
+      graph.conclude()
+      if (graph.validationEnded || graph.refusesFile) await applyVerdict(tx, graph, files.get(graph.job.id))
+    }
+    await write(tx, all, tasks)
+  }
+
+  return {
+    settle: (reports) =>
+      withJobs([...new Set(reports.map(({ task }) => task.jobId))], async (open) => {
+        const { tx, graphs, files } = open
+        // A job that was erased takes its tasks with it.
+        const known = reports.filter(({ task }) => graphs.has(task.jobId))
+        const settlements = known.map(({ task, outcome }) => {
+          const graph = graphs.get(task.jobId)
+          const winding = graph === undefined || !graph.isLive || graph.isStopping
+          return toSettlement(task, outcome, { winding, random })
+        })
+        const settled = await tx.settleTasks(settlements)
+        const ended: EndedWell[] = []
+        for (const [index, report] of known.entries()) {
+          const { task, outcome } = report
+          const settlement = settlements[index]
+          const graph = graphs.get(task.jobId)
+          if (settlement === undefined || graph === undefined || !settled.has(task.taskId)) continue
+          if (settlement.to === 'delayed' || settlement.to === 'queued') continue
+          if (outcome.kind === 'reject' && graph.traitsOf(task.step).stage === 'validate') graph.refusesFile = true
+          graph.endTask(task.step, settlement.to, settlement.to === 'dead' ? settlement.problem : undefined)
+          if (settlement.to !== 'succeeded' || outcome.kind !== 'done') continue
+          if (outcome.recordsCount !== undefined) addRecords(graph, task.step, outcome.recordsCount)
+          ended.push({ graph, task, result: settlement.result, outputs: outcome.outputs, file: files.get(task.jobId) })
+        }
+        await writeOutputs(tx, ended)
+        for (const each of ended) await applyResult(tx, each)
+        const sealing = ended.filter(({ outputs }) => outputs.some((output) => output.as === 'file'))
+        for (const each of sealing) await sealMembers(tx, each)
+        await conclude(open)
+        return settled
+      }),
+
+    changeJob: (jobId, change) =>
+      withJobs([jobId], async (open) => {
+        const graph = open.graphs.get(jobId)
+        if (graph === undefined) return undefined
+        const value = await change(graph, open.tx)
+        await conclude(open)
+        return value
+      }),
+
+    continueJob: (jobId) =>
+      withJobs([jobId], async (open) => {
+        const graph = open.graphs.get(jobId)
+        if (graph === undefined) return
+        if (graph.isLive && !graph.isStopping) {
+          for (const step of graph.steps) {
+            if (step.expandedTo !== null) await continueExpansion(open.tx, graph, step.name, deps)
+          }
+        }
+        await conclude(open)
+      }),
+  }
+
+  async function sealMembers(tx: EngineTx, { graph, task, outputs, file }: EndedWell): Promise<void> {
+    const { tenantId, fileId, createdBy, id: parentJobId } = graph.job
+    const depth = (file?.depth ?? 0) + 1
+    if (depth > depthMax) throw new RefusedOutcome(task.taskId, 'archive_unsafe', 'Archives are nested too deep.')
+    const files = outputs.filter((output) => output.as === 'file')
+    const members = await tx.effects.sealMembers({ tenantId, parentFileId: fileId, depth, createdBy, files })
+    if (members === false) {
+      const detail = `The quota has no room for the ${files.length} files of this archive.`
+      throw new RefusedOutcome(task.taskId, 'quota_exceeded', detail)
+    }
+    for (const member of members) {
+      const { name, contentType, object } = member
+      await startJob(tx, deps, {
+        tenantId,
+        fileId: member.fileId,
+        fileVersion: member.version,
+        pipelineVersionId: member.pipelineVersionId,
+        definition: member.definition,
+        parentJobId,
+        lane: graph.job.lane,
+        createdBy,
+        file: {
+          name,
+          contentType,
+          sizeBytes: object.sizeBytes,
+          sha256: object.sha256,
+          objectId: object.objectId,
+          depth,
+        },
+      })
+    }
+  }
+}
+
+/** Thrown out of a transaction whose task asks for what it cannot have; the task is to be rejected with this instead. */
+export class RefusedOutcome extends Error {
+  readonly taskId: number
+  readonly code: 'archive_unsafe' | 'quota_exceeded'
+  constructor(taskId: number, code: 'archive_unsafe' | 'quota_exceeded', detail: string) {
+    super(detail)
+    this.taskId = taskId
+    this.code = code
+  }
+}
+
+interface OpenJobs {
+  tx: EngineTx
+  graphs: Map<number, JobGraph>
+  files: Map<number, EngineFile>
+}
+
+interface EndedWell {
+  graph: JobGraph
+  task: EndedTask
+  result: unknown
+  outputs: TaskOutput[]
+  file: EngineFile | undefined
+}
+
+export interface StartJob {
+  tenantId: number
+  fileId: JobGraph['job']['fileId']
+  fileVersion: number
+  pipelineVersionId: number
+  definition: PipelineDefinition
+  parentJobId: JobGraph['job']['id'] | null
+  lane: number
+  createdBy: string
+  file: Pick<EngineFile, 'name' | 'contentType' | 'sizeBytes' | 'sha256' | 'objectId' | 'depth'> & {
+    metadata?: Record<string, unknown>
+  }
+}
+
+/** Writes a job with its first tasks in one statement. */
+export async function startJob(
+  tx: EngineTx,
+  deps: AdvanceDependencies,
+  start: StartJob,
+): Promise<{ jobId: JobGraph['job']['id']; remainingMs: number }> {
+  const { definition, file, tenantId, fileId, fileVersion, pipelineVersionId, lane, createdBy } = start
+  // The row's id is not known before it is written; the graph gets along with any.
+  const jobId = 0 as JobGraph['job']['id']
+  const names = Object.keys(definition.steps)
+  const graph = new JobGraph({
+    job: {
+      id: jobId,
+      tenantId,
+      fileId,
+      fileVersion,
+      pipelineVersionId,
+      state: 'queued',
+      lane,
+      stepsPending: names.length,
+      progressPercent: 0,
+      recordsCount: null,
+      problem: null,
+      virtualMs: 0,
+      createdBy,
+    },
+    steps: names.map((name, position) => ({
+      jobId,
+      name,
+      position,
+      state: 'waiting',
+      tasksTotal: 0,
+      tasksPending: 0,
+      tasksFailed: 0,
+      expandedTo: null,
+      problem: null,
+    })),
+    definition,
+    traits: (step) => ({
+      stage: deps.catalogue.find(step.uses)?.stage ?? 'transform',
+      costMs: deps.estimates.costMs(step.uses, file.sizeBytes),
+    }),
+  })
+  const files = new Map<number, EngineFile>([
+    [jobId, { ...file, metadata: file.metadata ?? {}, jobId, fileId, current: true, state: 'quarantined', found: {} }],
+  ])
+  const tasks = await advanceJobs(tx, [graph], deps, files)
+  graph.conclude()
+  const remainingMs = graph.remainingMs()
+  const inserted = await tx.insertJob({
+    ...graph.job,
+    remainingMs,
+    parentJobId: start.parentJobId,
+    steps: graph.steps,
+    tasks,
+  })
+  return { jobId: inserted, remainingMs }
+}
+
+function addRecords(graph: JobGraph, step: string, count: number): void {
+  // A step that hands on what another has counted would count it twice: the largest count of a step is the job's.
+  const counts = graph.job
+  const fansOut = graph.definitionOf(step).each !== undefined
+  counts.recordsCount = fansOut ? (counts.recordsCount ?? 0) + count : Math.max(counts.recordsCount ?? 0, count)
+}
+
+async function cancelIdle(tx: EngineTx, graph: JobGraph): Promise<void> {
+  const cancelled = await tx.cancelIdleTasks(graph.job.id, cancelChunkCount)
+  for (const [step, count] of cancelled) graph.cancelTasks(step, count)
+  for (const step of graph.steps) {
+    if (step.expandedTo !== null) graph.dropUncreated(step.name, await tx.countOpenTasks(graph.job.id, step.name))
+  }
+}
+
+async function applyVerdict(tx: EngineTx, graph: JobGraph, file: EngineFile | undefined): Promise<void> {
+  const { fileId, fileVersion: version, tenantId, id: jobId } = graph.job
+  const state = graph.refusesFile ? 'rejected' : graph.isValidated ? 'available' : undefined
+  if (state === undefined || file === undefined || file.state === state) return
+  if (!(await tx.effects.setFileState({ fileId, version, state }))) return
+  await tx.appendEvents([{ tenantId, type: 'file.state', jobId, fileId, data: { state, version } }])
+}
+
+async function applyResult(tx: EngineTx, { graph, task, result, file }: EndedWell): Promise<void> {
+  if (file === undefined || !file.current) return
+  const { fileId, fileVersion: version, tenantId, id: jobId } = graph.job
+  const step = graph.definitionOf(task.step)
+  const { stage } = graph.traitsOf(task.step)
+  if ((stage === 'analyze' || stage === 'validate') && step.each === undefined && result !== null) {
+    await tx.effects.addFound({ fileId, version, step: task.step, found: result })
+  }
+  if (step.uses === 'search.index') await tx.effects.indexFile({ tenantId, fileId, version, jobId })
+  if (stage === 'archive' && typeof result === 'object' && result !== null && 'storage_class' in result) {
+    const { storage_class: storageClass } = result
+    if (typeof storageClass === 'string') await tx.effects.setStorageClass({ fileId, version, storageClass })
+  }
+}
+
+async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[]): Promise<void> {
+  const outputs = ended.flatMap(({ graph, task, outputs }) =>
+    outputs
+      .filter((output) => output.as === 'output')
+      .map((output, index) => ({
+        graph,
+        task,
+        output,
+        candidates: outputNameCandidates(output.name, task, index + 1),
+      })),
+  )
+  if (outputs.length === 0) return
+  const taken = new Map<number, Set<string>>()
+  for (const [jobId, group] of Map.groupBy(outputs, ({ graph }) => graph.job.id)) {
+    taken.set(
+      jobId,
+      await tx.findOutputNames(
+        jobId,
+        group.flatMap(({ candidates }) => candidates),
+      ),
+    )
+  }
+  await tx.insertOutputs(
+    outputs.map(({ graph, task, output, candidates }) => {
+      const { id: jobId, tenantId } = graph.job
+      const names = taken.get(jobId) ?? new Set()
+      const name = candidates.find((candidate) => !names.has(candidate)) ?? candidates.at(-1) ?? output.name
+      names.add(name)
+      const { contentType, object } = output
+      return { tenantId, jobId, taskId: task.taskId, step: task.step, name, contentType, object }
+    }),
+  )
+}
+
+async function write(tx: EngineTx, graphs: readonly JobGraph[], tasks: readonly NewTask[]): Promise<void> {
+  await tx.insertTasks(tasks)
+  await tx.updateSteps(graphs.flatMap((graph) => graph.dirtySteps))
+  await tx.updateJobs(graphs.map((graph) => ({ ...graph.job, remainingMs: graph.remainingMs() })))
+  await tx.appendEvents(graphs.flatMap((graph) => graph.events))
+  for (const { job, ended } of graphs) if (ended !== undefined) await auditEnd(tx, job, ended)
+}
+
+async function auditEnd(tx: EngineTx, job: JobGraph['job'], state: JobEndState): Promise<void> {
+  const detail = { state, ...(job.problem && { code: job.problem.code, step: job.problem.step }) }
+  await tx.appendAudit({ tenantId: job.tenantId, actor: 'system', action: 'job.end', jobId: job.id, detail })
+}

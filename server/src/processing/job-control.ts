@@ -1,0 +1,82 @@
+// What a person asks of a job. Each is one transaction under the job's lock, with its audit event.
+
+import { isJobEnded } from '@millrace/contract'
+import type { RowId } from '../platform/ids.ts'
+import { Problem } from '../platform/problem.ts'
+import type { WakeBus } from '../platform/wake.ts'
+import type { Engine } from './engine.ts'
+import type { EngineTx } from './engine-store.ts'
+import { ancestorsOf, followersOf, type JobGraph } from './job-graph.ts'
+import type { JobControl } from './job-routes.ts'
+
+export interface JobControlDependencies {
+  engine: Engine
+  wake: WakeBus
+}
+
+interface Request {
+  tenantId: number
+  jobRowId: RowId<'job'>
+  actor: string
+  action: string
+  detail?: object
+}
+
+export function createJobControl({ engine, wake }: JobControlDependencies): JobControl {
+  async function change(request: Request, apply: (graph: JobGraph, tx: EngineTx) => Promise<void>): Promise<void> {
+    const { tenantId, jobRowId: jobId, actor, action, detail = {} } = request
+    const found = await engine.changeJob(jobId, async (graph, tx) => {
+      if (graph.job.tenantId !== tenantId) throw new Problem('not_found')
+      await apply(graph, tx)
+      await tx.appendAudit({ tenantId, actor, action, jobId, detail })
+      return true
+    })
+    if (found === undefined) throw new Problem('not_found')
+    wake.wake('backlog')
+    wake.wake('outbox')
+  }
+
+  return {
+    async cancelJob(tenantId, jobRowId, actor) {
+      await change({ tenantId, jobRowId, actor, action: 'job.cancel' }, async (graph) => {
+        if (isJobEnded(graph.job.state)) throw new Problem('job_ended')
+        graph.cancel()
+      })
+      wake.wake('cancel')
+    },
+    retryJob: (tenantId, jobRowId, actor) =>
+      change({ tenantId, jobRowId, actor, action: 'job.retry' }, async (graph, tx) => {
+        if (!isJobEnded(graph.job.state)) throw new Problem('job_not_ended')
+        await retryBroken(graph, tx)
+      }),
+    replayStep: (tenantId, jobRowId, actor, step) =>
+      change({ tenantId, jobRowId, actor, action: 'job.replay_step', detail: { step } }, async (graph, tx) => {
+        if (!Object.hasOwn(graph.definition.steps, step)) throw new Problem('not_found')
+        if (!isJobEnded(graph.job.state)) throw new Problem('job_not_ended')
+        const steps = followersOf(graph.definition, step)
+        await tx.deleteStepWork(jobRowId, steps)
+        graph.reopen(steps, new Map())
+      }),
+  }
+}
+
+/**
+ * What failed, was cancelled or was skipped runs again, and everything after what failed. Of a step whose needs stand,
+ * only the tasks that did not succeed; any other forgets what it did, because its inputs will be others.
+ */
+async function retryBroken(graph: JobGraph, tx: EngineTx): Promise<void> {
+  const { job, definition } = graph
+  const broken = graph.steps.filter(({ state }) => state === 'failed' || state === 'cancelled')
+  if (broken.length === 0) throw new Problem('conflict', { detail: 'No step of the job failed.' })
+  const skipped = graph.steps.filter(({ state }) => state === 'skipped')
+  const again = new Set([...broken, ...skipped].flatMap(({ name }) => followersOf(definition, name)))
+  const requeued = new Map<string, number>()
+  for (const { name, tasksTotal } of broken) {
+    if (tasksTotal === 0 || ancestorsOf(definition, name).some((ancestor) => again.has(ancestor))) continue
+    const count = await tx.requeueEndedTasks(job.id, name)
+    if (count > 0) requeued.set(name, count)
+  }
+  const forgotten = [...again].filter((name) => !requeued.has(name))
+  await tx.deleteStepWork(job.id, forgotten)
+  graph.reopen(forgotten, requeued)
+}

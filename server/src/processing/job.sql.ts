@@ -1,0 +1,379 @@
+// Statements over jobs, their steps, outputs and file.
+
+import type { JobState, StepState } from '@millrace/contract'
+import type { Sql } from '../platform/database.ts'
+import type { RowId } from '../platform/ids.ts'
+import type { PipelineDefinition } from './definition.ts'
+import type { EngineEvent, EngineJob, EngineStep, NewJob, NewOutput, StoredProblem } from './engine-store.ts'
+
+/** With its steps, first tasks and the event; ranks begin at the tenant's present in the job's lane. */
+export async function insertJob(sql: Sql, job: NewJob): Promise<RowId<'job'>> {
+  const { steps, tasks } = job
+  const { rows } = await sql.query<{ id: RowId<'job'> }>(
+    `with present as (
+       select coalesce((select virtual_ms[$5 + 1] from tenant_schedule where tenant_id = $1), 0) as virtual_ms
+     ), new_job as (
+       insert into job (tenant_id, file_id, file_version, pipeline_version_id, lane, parent_job_id, state, steps_pending,
+         progress_percent, problem, estimated_end_at, created_by, virtual_ms, finished_at)
+       select $1, $2, $3, $4, $5::smallint, $6, $7, $8, $9, $10::jsonb, now() + $11 * interval '1 ms', $12,
+         present.virtual_ms + $13::bigint,
+         case when $7 in ('completed', 'completed_with_errors', 'failed', 'cancelled') then now() end
+       from present returning id
+     ), new_steps as (
+       insert into job_step (job_id, name, tenant_id, position, state, tasks_total, tasks_pending, problem, finished_at)
+       select new_job.id, s.name, $1, s.position, s.state, s.tasks_total, s.tasks_total, s.problem::jsonb,
+         case when s.state not in ('waiting', 'running') then now() end
+       from new_job, unnest($14::text[], $15::smallint[], $16::text[], $17::int[], $18::text[])
+         as s(name, position, state, tasks_total, problem)
+     ), new_tasks as (
+       insert into task (tenant_id, job_id, step, ordinal, lane, state, rank, cost_ms, attempts_max, input)
+       select $1, new_job.id, t.step, t.ordinal, $5::smallint, 'queued', present.virtual_ms + t.rank, t.cost_ms,
+         t.attempts_max, t.input::jsonb
+       from new_job, present, unnest($19::text[], $20::int[], $21::bigint[], $22::int[], $23::smallint[], $24::text[])
+         as t(step, ordinal, rank, cost_ms, attempts_max, input)
+     ), told as (
+       insert into outbox (tenant_id, type, job_id, file_id, data)
+       select $1, 'job.created', new_job.id, $2, jsonb_build_object('status', $7::text, 'progress', 0) from new_job
+     )
+     select id from new_job`,
+    [
+      job.tenantId,
+      job.fileId,
+      job.fileVersion,
+      job.pipelineVersionId,
+      job.lane,
+      job.parentJobId,
+      job.state,
+      job.stepsPending,
+      job.progressPercent,
+      toJson(job.problem),
+      job.remainingMs,
+      job.createdBy,
+      job.virtualMs,
+      steps.map(({ name }) => name),
+      steps.map(({ position }) => position),
+      steps.map(({ state }) => state),
+      steps.map(({ tasksTotal }) => tasksTotal),
+      steps.map(({ problem }) => toJson(problem)),
+      tasks.map(({ step }) => step),
+      tasks.map(({ ordinal }) => ordinal),
+      tasks.map(({ rank }) => rank),
+      tasks.map(({ costMs }) => costMs),
+      tasks.map(({ attemptsMax }) => attemptsMax),
+      tasks.map(({ input }) => JSON.stringify(input)),
+    ],
+  )
+  // An insert that does not throw returns its row.
+  return rows[0]!.id
+}
+
+const toJson = (problem: StoredProblem | null): string | null => (problem === null ? null : JSON.stringify(problem))
+
+interface JobRow {
+  id: RowId<'job'>
+  tenant_id: number
+  file_id: RowId<'file'>
+  file_version: number
+  pipeline_version_id: number
+  state: JobState
+  lane: number
+  steps_pending: number
+  progress_percent: number
+  records_count: number | null
+  problem: StoredProblem | null
+  virtual_ms: number
+  present_ms: number
+  created_by: string
+}
+
+/** In the order of their ids, so that two who lock several do not wait for each other. */
+export async function lockJobs(sql: Sql, jobIds: readonly number[]): Promise<EngineJob[]> {
+  const { rows } = await sql.query<JobRow>(
+    `select j.id, j.tenant_id, j.file_id, j.file_version, j.pipeline_version_id, j.state, j.lane, j.steps_pending,
+       j.progress_percent, j.records_count, j.problem, j.virtual_ms, j.created_by,
+       coalesce((select s.virtual_ms[j.lane + 1] from tenant_schedule s where s.tenant_id = j.tenant_id), 0) as present_ms
+     from job j where j.id = any($1::bigint[]) order by j.id for no key update of j`,
+    [jobIds],
+  )
+  return rows.map((row) => ({
+    id: row.id,
+    tenantId: row.tenant_id,
+    fileId: row.file_id,
+    fileVersion: row.file_version,
+    pipelineVersionId: row.pipeline_version_id,
+    state: row.state,
+    lane: row.lane,
+    stepsPending: row.steps_pending,
+    progressPercent: row.progress_percent,
+    recordsCount: row.records_count,
+    problem: row.problem,
+    // What it was not served while it had nothing to do is not owed to it.
+    virtualMs: Math.max(row.virtual_ms, row.present_ms),
+    createdBy: row.created_by,
+  }))
+}
+
+interface StepRow {
+  job_id: RowId<'job'>
+  name: string
+  position: number
+  state: StepState
+  tasks_total: number
+  tasks_pending: number
+  tasks_failed: number
+  expanded_to: number | null
+  problem: StoredProblem | null
+}
+
+export async function listJobSteps(sql: Sql, jobIds: readonly number[]): Promise<EngineStep[]> {
+  const { rows } = await sql.query<StepRow>(
+    `select job_id, name, position, state, tasks_total, tasks_pending, tasks_failed, expanded_to, problem
+     from job_step where job_id = any($1::bigint[])`,
+    [jobIds],
+  )
+  return rows
+    .map((row) => ({
+      jobId: row.job_id,
+      name: row.name,
+      position: row.position,
+      state: row.state,
+      tasksTotal: row.tasks_total,
+      tasksPending: row.tasks_pending,
+      tasksFailed: row.tasks_failed,
+      expandedTo: row.expanded_to,
+      problem: row.problem,
+    }))
+    .toSorted((a, b) => a.jobId - b.jobId || a.position - b.position)
+}
+
+export interface JobFileRow {
+  job_id: RowId<'job'>
+  file_id: number
+  name: string
+  content_type: string
+  size_bytes: number
+  sha256: string
+  object_id: string
+  metadata: Record<string, unknown>
+  found: Record<string, unknown>
+  depth: number
+  state: 'quarantined' | 'available' | 'rejected'
+  current: boolean
+}
+
+/** The file of each job as it was at the job's version; nothing for one that was erased. */
+export async function listJobFiles(sql: Sql, jobIds: readonly number[]): Promise<JobFileRow[]> {
+  const { rows } = await sql.query<JobFileRow>(
+    `select j.id as job_id, f.id as file_id, f.name, v.content_type, v.size_bytes, v.sha256, v.object_id, f.metadata, f.found,
+       f.depth, f.state, f.version = j.file_version as current
+     from job j join file f on f.id = j.file_id
+       join file_version v on v.file_id = j.file_id and v.number = j.file_version
+     where j.id = any($1::bigint[])`,
+    [jobIds],
+  )
+  return rows
+}
+
+/** A step that has ended gets its end, one that has not loses it. */
+export async function updateSteps(sql: Sql, steps: readonly EngineStep[]): Promise<void> {
+  await sql.query(
+    `update job_step s set state = w.state, tasks_total = w.tasks_total, tasks_pending = w.tasks_pending,
+       tasks_failed = w.tasks_failed, expanded_to = w.expanded_to, problem = w.problem::jsonb,
+       started_at = case when w.state = 'waiting' then null else s.started_at end,
+       finished_at = case when w.tasks_pending = 0 and w.state not in ('waiting', 'running') then coalesce(s.finished_at, now()) end
+     from unnest($1::bigint[], $2::text[], $3::text[], $4::int[], $5::int[], $6::int[], $7::bigint[], $8::text[])
+       as w(job_id, name, state, tasks_total, tasks_pending, tasks_failed, expanded_to, problem)
+     where s.job_id = w.job_id and s.name = w.name`,
+    [
+      steps.map(({ jobId }) => jobId),
+      steps.map(({ name }) => name),
+      steps.map(({ state }) => state),
+      steps.map(({ tasksTotal }) => tasksTotal),
+      steps.map(({ tasksPending }) => tasksPending),
+      steps.map(({ tasksFailed }) => tasksFailed),
+      steps.map(({ expandedTo }) => expandedTo),
+      steps.map(({ problem }) => toJson(problem)),
+    ],
+  )
+}
+
+/** Progress only grows, whatever is asked; an ended job gets its end, one that runs again loses it. */
+export async function updateJobs(sql: Sql, jobs: readonly (EngineJob & { remainingMs: number })[]): Promise<void> {
+  await sql.query(
+    `update job j set state = w.state, steps_pending = w.steps_pending,
+       progress_percent = greatest(j.progress_percent, w.progress_percent), records_count = w.records_count,
+       problem = w.problem::jsonb, virtual_ms = w.virtual_ms, estimated_end_at = now() + w.remaining_ms * interval '1 ms',
+       cancel_requested_at = case when w.state in ('cancelling', 'cancelled') then coalesce(j.cancel_requested_at, now()) end,
+       started_at = case when w.state = 'running' and j.finished_at is not null then now() else j.started_at end,
+       finished_at = case when w.state in ('completed', 'completed_with_errors', 'failed', 'cancelled')
+         then coalesce(j.finished_at, now()) end
+     from unnest($1::bigint[], $2::text[], $3::int[], $4::real[], $5::bigint[], $6::text[], $7::bigint[], $8::float8[])
+       as w(id, state, steps_pending, progress_percent, records_count, problem, virtual_ms, remaining_ms)
+     where j.id = w.id`,
+    [
+      jobs.map(({ id }) => id),
+      jobs.map(({ state }) => state),
+      jobs.map(({ stepsPending }) => stepsPending),
+      jobs.map(({ progressPercent }) => progressPercent),
+      jobs.map(({ recordsCount }) => recordsCount),
+      jobs.map(({ problem }) => toJson(problem)),
+      jobs.map(({ virtualMs }) => virtualMs),
+      jobs.map(({ remainingMs }) => remainingMs),
+    ],
+  )
+}
+
+export async function insertOutputs(sql: Sql, outputs: readonly NewOutput[]): Promise<void> {
+  await sql.query(
+    `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id)
+     select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[])`,
+    [
+      outputs.map(({ tenantId }) => tenantId),
+      outputs.map(({ jobId }) => jobId),
+      outputs.map(({ taskId }) => taskId),
+      outputs.map(({ step }) => step),
+      outputs.map(({ name }) => name),
+      outputs.map(({ contentType }) => contentType),
+      outputs.map(({ object }) => object.sizeBytes),
+      outputs.map(({ object }) => object.sha256),
+      outputs.map(({ object }) => object.objectId),
+    ],
+  )
+}
+
+export async function findOutputNames(sql: Sql, jobId: number, names: readonly string[]): Promise<string[]> {
+  const { rows } = await sql.query<{ name: string }>(
+    'select name from output where job_id = $1 and name = any($2::text[])',
+    [jobId, names],
+  )
+  return rows.map(({ name }) => name)
+}
+
+export interface StepOutputRow {
+  id: number
+  job_id: RowId<'job'>
+  step: string
+  name: string
+  content_type: string
+  size_bytes: number
+  sha256: string
+  object_id: string
+}
+
+/** In the order in which they were made, so many of each step at most. */
+export async function listStepOutputs(
+  sql: Sql,
+  of: readonly { jobId: number; step: string }[],
+  limit: number,
+): Promise<StepOutputRow[]> {
+  const { rows } = await sql.query<StepOutputRow>(
+    `select o.* from unnest($1::bigint[], $2::text[]) as w(job_id, step) cross join lateral (
+       select o.id, o.job_id, o.step, o.name, o.content_type, o.size_bytes, o.sha256, o.object_id from output o
+       where o.job_id = w.job_id and o.step = w.step order by o.id limit $3) o`,
+    [of.map(({ jobId }) => jobId), of.map(({ step }) => step), limit],
+  )
+  return rows
+}
+
+export interface OutputsCountRow {
+  job_id: RowId<'job'>
+  step: string
+  count: number
+  size_bytes: number
+}
+
+export async function countOutputs(sql: Sql, jobIds: readonly number[]): Promise<OutputsCountRow[]> {
+  const { rows } = await sql.query<OutputsCountRow>(
+    `select job_id, step, count(*)::int as count, sum(size_bytes)::bigint as size_bytes from output
+     where job_id = any($1::bigint[]) group by job_id, step`,
+    [jobIds],
+  )
+  return rows
+}
+
+export async function insertEvents(sql: Sql, events: readonly EngineEvent[]): Promise<void> {
+  await sql.query(
+    `insert into outbox (tenant_id, type, job_id, file_id, data)
+     select tenant_id, type, job_id, file_id, data::jsonb
+     from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[]) as e(tenant_id, type, job_id, file_id, data)`,
+    [
+      events.map(({ tenantId }) => tenantId),
+      events.map(({ type }) => type),
+      events.map(({ jobId }) => jobId),
+      events.map(({ fileId }) => fileId),
+      events.map(({ data }) => JSON.stringify(data)),
+    ],
+  )
+}
+
+export async function findDefinitions(
+  sql: Sql,
+  ids: readonly number[],
+): Promise<{ id: number; definition: PipelineDefinition }[]> {
+  const { rows } = await sql.query<{ id: number; definition: PipelineDefinition }>(
+    'select id, definition from pipeline_version where id = any($1::bigint[])',
+    [ids],
+  )
+  return rows
+}
+
+// What a job changes of its file: only while its version is the newest.
+
+export async function setFileState(
+  sql: Sql,
+  file: { fileId: number; version: number; state: 'available' | 'rejected' },
+): Promise<boolean> {
+  const { rowCount } = await sql.query('update file set state = $3 where id = $1 and version = $2 and state <> $3', [
+    file.fileId,
+    file.version,
+    file.state,
+  ])
+  return rowCount > 0
+}
+
+export async function addFound(
+  sql: Sql,
+  file: { fileId: number; version: number; step: string; found: unknown },
+): Promise<void> {
+  await sql.query(
+    `update file set found = found || jsonb_build_object($3::text, $4::jsonb) where id = $1 and version = $2`,
+    [file.fileId, file.version, file.step, JSON.stringify(file.found)],
+  )
+}
+
+export async function setStorageClass(
+  sql: Sql,
+  file: { fileId: number; version: number; storageClass: string },
+): Promise<void> {
+  await sql.query('update file set storage_class = $3 where id = $1 and version = $2', [
+    file.fileId,
+    file.version,
+    file.storageClass,
+  ])
+}
+
+export interface IndexedFileRow {
+  name: string
+  content_type: string
+  metadata: Record<string, unknown>
+  found: Record<string, unknown>
+  deleted: boolean
+  body: string
+}
+
+/** What is to be found of a file: the text of the job's steps in their order, as much as an index takes. */
+export async function findIndexedFile(
+  sql: Sql,
+  file: { fileId: number; version: number; jobId: number; textLengthMax: number },
+): Promise<IndexedFileRow | undefined> {
+  const { rows } = await sql.query<IndexedFileRow>(
+    `select f.name, f.content_type, f.metadata, f.found, f.deleted_at is not null as deleted,
+       coalesce((select left(string_agg(t.found_text, E'\\n' order by t.before), $4) from (
+         select r.found_text, sum(length(r.found_text)) over (order by s.position, r.ordinal) - length(r.found_text) as before
+         from task_result r join job_step s on s.job_id = r.job_id and s.name = r.step
+         where r.job_id = $3 and r.found_text is not null) t where t.before < $4), '') as body
+     from file f where f.id = $1 and f.version = $2`,
+    [file.fileId, file.version, file.jobId, file.textLengthMax],
+  )
+  return rows[0]
+}

@@ -1,0 +1,210 @@
+// The engine's store over the database.
+
+import { writeAudit } from '../platform/audit.ts'
+import type { Database, Sql, Tx } from '../platform/database.ts'
+import { encodeId } from '../platform/ids.ts'
+import type { Principal } from '../platform/principal.ts'
+import type { SearchIndex } from '../search/search-index.ts'
+import { insertObjects } from '../storage/object.sql.ts'
+import type { Quota } from '../tenants/quota.ts'
+import type { PipelineDefinition } from './definition.ts'
+import type { EngineFile, EngineStore, EngineTx, JobEffects, Settlement, StepOutput } from './engine-store.ts'
+import * as jobs from './job.sql.ts'
+import { sealMembers } from './member-files.ts'
+import type { Pipelines } from './pipelines.ts'
+import { foundTextLengthMax } from './settlement.ts'
+import * as tasks from './task.sql.ts'
+
+export interface SqlStoreDependencies {
+  database: Database
+  pipelines: Pipelines
+  quota: Quota
+  searchIndex: SearchIndex
+}
+
+export interface SqlEngineStore extends EngineStore {
+  /** The engine's statements inside somebody else's transaction. */
+  within(tx: Tx): EngineTx
+}
+
+/** Definitions that are kept; what a busy installation uses at once. */
+const definitionsCountMax = 1_000
+
+export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
+  const { database } = deps
+  const definitions = new Map<number, PipelineDefinition>()
+
+  async function findDefinitions(sql: Sql, ids: readonly number[]): Promise<Map<number, PipelineDefinition>> {
+    const missing = ids.filter((id) => !definitions.has(id))
+    if (missing.length > 0) {
+      if (definitions.size + missing.length > definitionsCountMax) definitions.clear()
+      const wanted = ids.filter((id) => !definitions.has(id))
+      for (const { id, definition } of await jobs.findDefinitions(sql, wanted)) definitions.set(id, definition)
+    }
+    const found = new Map<number, PipelineDefinition>()
+    for (const id of ids) {
+      const definition = definitions.get(id)
+      if (definition !== undefined) found.set(id, definition)
+    }
+    return found
+  }
+
+  const within = (tx: Tx): EngineTx => ({
+    ...jobStatements(tx),
+    ...taskStatements(tx),
+    findDefinitions: (ids) => findDefinitions(tx, ids),
+    effects: createEffects(tx, deps),
+  })
+
+  return {
+    within,
+    transaction: (work) => database.asSystem((tx) => work(within(tx))),
+    claimTasks: async (claim) =>
+      (await tasks.claimTasks(database, claim)).map((row) => ({
+        taskId: row.id,
+        epoch: row.lease_epoch,
+        tenantId: row.tenant_id,
+        jobId: row.job_id,
+        pipelineVersionId: row.pipeline_version_id,
+        step: row.step,
+        ordinal: row.ordinal,
+        attempt: row.attempt,
+        attemptsMax: row.attempts_max,
+        input: row.input,
+        file: {
+          fileId: row.file_id,
+          name: row.name,
+          contentType: row.content_type,
+          sizeBytes: row.size_bytes,
+          sha256: row.sha256,
+          metadata: row.metadata,
+          depth: row.depth,
+        },
+      })),
+    extendLeases: async (fences, leaseMs) =>
+      (await tasks.extendLeases(database, fences, leaseMs)).map(({ id, cancelled }) => ({ taskId: id, cancelled })),
+    listResults: (of, limits) => tasks.listResults(database, of, limits),
+    findDefinitions: (ids) => findDefinitions(database, ids),
+  }
+}
+
+type JobStatements =
+  | 'insertJob'
+  | 'lockJobs'
+  | 'listSteps'
+  | 'listFiles'
+  | 'updateSteps'
+  | 'updateJobs'
+  | 'insertOutputs'
+  | 'findOutputNames'
+  | 'listOutputs'
+  | 'countOutputs'
+  | 'appendEvents'
+  | 'appendAudit'
+
+const jobStatements = (tx: Tx): Pick<EngineTx, JobStatements> => ({
+  insertJob: (job) => jobs.insertJob(tx, job),
+  lockJobs: (jobIds) => jobs.lockJobs(tx, jobIds),
+  listSteps: (jobIds) => jobs.listJobSteps(tx, jobIds),
+  listFiles: async (jobIds) => (await jobs.listJobFiles(tx, jobIds)).map(toEngineFile),
+  updateSteps: async (steps) => {
+    if (steps.length > 0) await jobs.updateSteps(tx, steps)
+  },
+  updateJobs: async (rows) => {
+    if (rows.length > 0) await jobs.updateJobs(tx, rows)
+  },
+  insertOutputs: async (outputs) => {
+    const objects = outputs.map(({ object }) => object)
+    await insertObjects(tx, objects)
+    await jobs.insertOutputs(tx, outputs)
+  },
+  findOutputNames: async (jobId, names) => new Set(await jobs.findOutputNames(tx, jobId, names)),
+  listOutputs: async (of, limit) => (await jobs.listStepOutputs(tx, of, limit)).map(toStepOutput),
+  countOutputs: async (jobIds) =>
+    (await jobs.countOutputs(tx, jobIds)).map((row) => ({
+      jobId: row.job_id,
+      step: row.step,
+      count: row.count,
+      sizeBytes: row.size_bytes,
+    })),
+  appendEvents: async (events) => {
+    if (events.length > 0) await jobs.insertEvents(tx, events)
+  },
+  appendAudit: ({ tenantId, actor, action, jobId, detail }) =>
+    writeAudit(tx, {
+      tenantId,
+      actor: actor as Principal['actor'], // Callers hand on a principal's actor, or 'system'.
+      action,
+      target: encodeId('job', jobId),
+      detail: { ...detail },
+    }),
+})
+
+const taskStatements = (tx: Tx): Omit<EngineTx, JobStatements | 'findDefinitions' | 'effects'> => ({
+  settleTasks: (settlements) => settleTasks(tx, settlements),
+  insertTasks: async (rows) => {
+    if (rows.length > 0) await tasks.insertTasks(tx, rows)
+  },
+  expandStep: async (expansion) => {
+    const { count, last_output_id: lastOutputId } = await tasks.expandStep(tx, expansion)
+    return { count, lastOutputId: lastOutputId ?? expansion.afterOutputId }
+  },
+  cancelIdleTasks: async (jobId, limit) =>
+    new Map((await tasks.cancelIdleTasks(tx, jobId, limit)).map(({ step, count }) => [step, count])),
+  countOpenTasks: (jobId, step) => tasks.countOpenTasks(tx, jobId, step),
+  requeueEndedTasks: (jobId, step) => tasks.requeueEndedTasks(tx, jobId, step),
+  deleteStepWork: (jobId, steps) => tasks.deleteStepWork(tx, jobId, steps),
+  listResults: (of, limits) => tasks.listResults(tx, of, limits),
+})
+
+async function settleTasks(tx: Tx, settlements: readonly Settlement[]): Promise<Set<number>> {
+  const good = settlements.filter((each) => each.to === 'succeeded')
+  const other = settlements.filter((each) => each.to !== 'succeeded')
+  const settled = new Set<number>()
+  if (good.length > 0) for (const id of await tasks.succeedTasks(tx, good)) settled.add(id)
+  if (other.length > 0) for (const id of await tasks.failTasks(tx, other)) settled.add(id)
+  return settled
+}
+
+function createEffects(tx: Tx, { quota, pipelines, searchIndex }: SqlStoreDependencies): JobEffects {
+  return {
+    setFileState: (file) => jobs.setFileState(tx, file),
+    addFound: (file) => jobs.addFound(tx, file),
+    setStorageClass: (file) => jobs.setStorageClass(tx, file),
+    indexFile: async ({ tenantId, fileId, version, jobId }) => {
+      const row = await jobs.findIndexedFile(tx, { fileId, version, jobId, textLengthMax: foundTextLengthMax })
+      if (row === undefined) return
+      const { name, content_type: contentType, body, deleted } = row
+      const metadata = { ...row.found, ...row.metadata }
+      await searchIndex.put(tx, tenantId, { fileId, name, contentType, metadata, body })
+      if (deleted) await searchIndex.hide(tx, fileId, true)
+    },
+    sealMembers: (members) => sealMembers(tx, members, { quota, pipelines }),
+  }
+}
+
+const toEngineFile = (row: jobs.JobFileRow): EngineFile => ({
+  jobId: row.job_id,
+  fileId: row.file_id,
+  name: row.name,
+  contentType: row.content_type,
+  sizeBytes: row.size_bytes,
+  sha256: row.sha256,
+  objectId: row.object_id,
+  metadata: row.metadata,
+  found: row.found,
+  depth: row.depth,
+  state: row.state,
+  current: row.current,
+})
+
+const toStepOutput = (row: jobs.StepOutputRow): StepOutput => ({
+  id: row.id,
+  jobId: row.job_id,
+  from: row.step,
+  name: row.name,
+  contentType: row.content_type,
+  sizeBytes: row.size_bytes,
+  sha256: row.sha256,
+  objectId: row.object_id,
+})

@@ -1,0 +1,299 @@
+// Statements over tasks. A fence is tested as `id = any(ids) and (id << 20 | lease_epoch) = any(pairs)`: a join with the
+// pairs is quadratic, or walks the lease index, depending on the statistics.
+
+import type { TaskState } from '@millrace/contract'
+import type { Sql } from '../platform/database.ts'
+import type { RowId } from '../platform/ids.ts'
+import type { Expansion, NewTask, ResultLimits, Settlement, StepResult, TaskFence } from './engine-store.ts'
+import { taskIdleStates, taskOpenStates } from './states.ts'
+import type { TaskInput } from './task.ts'
+
+const fenceCondition = `t.id = any($1::bigint[]) and ((t.id << 20) | t.lease_epoch) = any($2::text[]::bigint[])`
+const quoted = (states: readonly TaskState[]): string => states.map((state) => `'${state}'`).join(', ')
+
+/** Parameters $1 and $2 of a fenced statement. */
+const fenceValues = (fences: readonly TaskFence[]): [number[], string[]] => [
+  fences.map(({ taskId }) => taskId),
+  // Beyond 2^53, so text.
+  fences.map(({ taskId, epoch }) => ((BigInt(taskId) << 20n) | BigInt(epoch)).toString()),
+]
+
+export interface ClaimedTaskRow {
+  id: number
+  lease_epoch: number
+  tenant_id: number
+  job_id: RowId<'job'>
+  pipeline_version_id: number
+  step: string
+  ordinal: number
+  attempt: number
+  attempts_max: number
+  input: TaskInput
+  file_id: number
+  name: string
+  content_type: string
+  size_bytes: number
+  sha256: string
+  metadata: Record<string, unknown>
+  depth: number
+}
+
+/** Claims, tells of steps and jobs that start with it, and fetches what the worker needs, in one round trip. */
+export async function claimTasks(
+  sql: Sql,
+  claim: { fences: readonly TaskFence[]; leaseMs: number; worker: string },
+): Promise<ClaimedTaskRow[]> {
+  const { rows } = await sql.query<ClaimedTaskRow>(
+    `with claimed as (
+       update task t set state = 'running', attempt = t.attempt + 1, worker = $4, started_at = now(), finished_at = null,
+         lease_until = clock_timestamp() + $3 * interval '1 ms'
+       where ${fenceCondition} and t.state = 'dispatched'
+         and (select j.state from job j where j.id = t.job_id) in ('queued', 'running')
+       returning t.*
+     ), started_steps as (
+       update job_step s set state = 'running', started_at = coalesce(s.started_at, now())
+       from (select distinct job_id, step from claimed) c
+       where s.job_id = c.job_id and s.name = c.step and s.state = 'waiting'
+       returning s.job_id, s.name, s.tenant_id, s.tasks_total
+     ), started_jobs as (
+       update job j set state = 'running', started_at = coalesce(j.started_at, now())
+       where j.id = any(array(select distinct job_id from claimed)) and j.state = 'queued'
+     ), told as (
+       insert into outbox (tenant_id, type, job_id, file_id, data)
+       select s.tenant_id, 'step.started', s.job_id, j.file_id,
+         jsonb_build_object('step', s.name, 'tasks_total', s.tasks_total, 'progress', j.progress_percent)
+       from started_steps s join job j on j.id = s.job_id
+     )
+     select c.id, c.lease_epoch, c.tenant_id, c.job_id, j.pipeline_version_id, c.step, c.ordinal, c.attempt,
+       c.attempts_max, c.input, j.file_id, coalesce(f.name, '') as name,
+       coalesce(v.content_type, f.content_type, 'application/octet-stream') as content_type,
+       coalesce(v.size_bytes, f.size_bytes, 0) as size_bytes, coalesce(v.sha256, f.sha256, '') as sha256,
+       coalesce(f.metadata, '{}') as metadata, coalesce(f.depth, 0) as depth
+     from claimed c join job j on j.id = c.job_id left join file f on f.id = j.file_id
+       left join file_version v on v.file_id = j.file_id and v.number = j.file_version`,
+    [...fenceValues(claim.fences), claim.leaseMs, claim.worker],
+  )
+  return rows
+}
+
+export async function extendLeases(
+  sql: Sql,
+  fences: readonly TaskFence[],
+  leaseMs: number,
+): Promise<{ id: number; cancelled: boolean }[]> {
+  const { rows } = await sql.query<{ id: number; cancelled: boolean }>(
+    `update task t set lease_until = clock_timestamp() + $3 * interval '1 ms'
+     where ${fenceCondition} and t.state = 'running'
+     returning t.id, coalesce((select j.state in ('cancelling', 'cancelled') from job j where j.id = t.job_id), true) as cancelled`,
+    [...fenceValues(fences), leaseMs],
+  )
+  return rows
+}
+
+type SettlementTo<To extends Settlement['to']> = TaskFence & Extract<Settlement, { to: To }>
+
+/** With its result row; answers whose fence held. */
+export async function succeedTasks(sql: Sql, settled: readonly SettlementTo<'succeeded'>[]): Promise<number[]> {
+  const { rows } = await sql.query<{ id: number }>(
+    `with done as (
+       update task t set state = 'succeeded', lease_until = null, problem = null, finished_at = now()
+       where ${fenceCondition} and t.state = 'running'
+       returning t.id, t.tenant_id, t.job_id, t.step, t.ordinal, t.lease_epoch, t.attempt, t.worker, t.started_at
+     ), results as (
+       insert into task_result (task_id, tenant_id, job_id, step, ordinal, epoch, result, found_text, records_count, duration_ms)
+       select d.id, d.tenant_id, d.job_id, d.step, d.ordinal, d.lease_epoch, r.result::jsonb, r.found_text, r.records_count,
+         r.duration_ms
+       from done d join unnest($1::bigint[], $3::text[], $4::text[], $5::bigint[], $6::int[])
+         as r(task_id, result, found_text, records_count, duration_ms) on r.task_id = d.id
+     ), attempts as (
+       insert into task_attempt (task_id, tenant_id, epoch, attempt, worker, outcome, started_at)
+       select id, tenant_id, lease_epoch, attempt, worker, 'succeeded', started_at from done
+     )
+     select id from done`,
+    [
+      ...fenceValues(settled),
+      settled.map(({ result }) => (result === null ? null : JSON.stringify(result))),
+      settled.map(({ foundText }) => foundText),
+      settled.map(({ recordsCount }) => recordsCount),
+      settled.map(({ durationMs }) => Math.min(durationMs, 2 ** 31 - 1)),
+    ],
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** Every other end of an attempt; answers whose fence held. */
+export async function failTasks(
+  sql: Sql,
+  settled: readonly Exclude<Settlement, { to: 'succeeded' }>[],
+): Promise<number[]> {
+  const outcomeOf = (each: (typeof settled)[number]): string => {
+    if (each.to === 'delayed') return 'retry'
+    if (each.to === 'queued') return each.lost ? 'lost' : 'released'
+    return each.to
+  }
+  const isLost = (each: (typeof settled)[number]): boolean => 'lost' in each && each.lost
+  // What differs from row to row is looked up by position, so that the statement keeps to the primary key.
+  const at = 'array_position($1::bigint[], t.id)'
+  const { rows } = await sql.query<{ id: number }>(
+    `with ended as (
+       update task t set
+         state = ($3::text[])[${at}]::task_state,
+         attempt = t.attempt - case when ($3::text[])[${at}] = 'queued' then 1 else 0 end,
+         lost_count = t.lost_count + case when ($6::boolean[])[${at}] then 1 else 0 end,
+         lease_epoch = t.lease_epoch + case when ($7::boolean[])[${at}] then 1 else 0 end,
+         run_at = case when ($3::text[])[${at}] = 'delayed' then now() + ($4::int[])[${at}] * interval '1 ms' else t.run_at end,
+         problem = ($5::text[])[${at}]::jsonb,
+         lease_until = null,
+         finished_at = case when ($3::text[])[${at}] in ('dead', 'cancelled') then now() end
+       where ${fenceCondition} and t.state = 'running' and (not ($6::boolean[])[${at}] or t.lease_until < now())
+       returning t.id, t.tenant_id, t.lease_epoch, t.attempt, t.worker, t.problem, t.started_at, t.state
+     ), attempts as (
+       insert into task_attempt (task_id, tenant_id, epoch, attempt, worker, outcome, problem, started_at)
+       select e.id, e.tenant_id, ($9::int[])[array_position($1::bigint[], e.id)],
+         e.attempt + case when e.state = 'queued' then 1 else 0 end, e.worker,
+         ($8::text[])[array_position($1::bigint[], e.id)], e.problem, e.started_at from ended e
+     )
+     select id from ended`,
+    [
+      ...fenceValues(settled),
+      settled.map(({ to }) => to),
+      settled.map((each) => (each.to === 'delayed' ? each.delayMs : 0)),
+      settled.map((each) => ('problem' in each ? JSON.stringify(each.problem) : null)),
+      settled.map(isLost),
+      settled.map((each) => each.to === 'cancelled' && each.force === true),
+      settled.map(outcomeOf),
+      settled.map(({ epoch }) => epoch),
+    ],
+  )
+  return rows.map(({ id }) => id)
+}
+
+export async function insertTasks(sql: Sql, tasks: readonly NewTask[]): Promise<void> {
+  await sql.query(
+    `insert into task (tenant_id, job_id, step, ordinal, lane, state, rank, cost_ms, attempts_max, input)
+     select tenant_id, job_id, step, ordinal, lane, 'queued', rank, cost_ms, attempts_max, input::jsonb
+     from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::bigint[], $7::int[], $8::smallint[], $9::text[])
+       as t(tenant_id, job_id, step, ordinal, lane, rank, cost_ms, attempts_max, input)`,
+    [
+      tasks.map(({ tenantId }) => tenantId),
+      tasks.map(({ jobId }) => jobId),
+      tasks.map(({ step }) => step),
+      tasks.map(({ ordinal }) => ordinal),
+      tasks.map(({ lane }) => lane),
+      tasks.map(({ rank }) => rank),
+      tasks.map(({ costMs }) => costMs),
+      tasks.map(({ attemptsMax }) => attemptsMax),
+      tasks.map(({ input }) => JSON.stringify(input)),
+    ],
+  )
+}
+
+/** A task for each of the next outputs of another step, its file in front of the others. */
+export async function expandStep(
+  sql: Sql,
+  expansion: Expansion,
+): Promise<{ count: number; last_output_id: number | null }> {
+  const { rows } = await sql.query<{ count: number; last_output_id: number | null }>(
+    `with first as (
+       select coalesce((select max(ordinal) from task where job_id = $2 and step = $3), -1) + 1 as ordinal,
+         coalesce((select rank from task where job_id = $2 and step = $3 and ordinal = 0), $6::bigint) as rank
+     ), source as (
+       select o.id, o.name, o.content_type, o.size_bytes, o.sha256, o.object_id, o.step from output o
+       where o.job_id = $2 and o.step = $4 and o.id > $10 order by o.id limit $11
+     ), numbered as (
+       select s.*, first.ordinal + row_number() over (order by s.id) - 1 as number, first.rank from source s, first
+     ), created as (
+       insert into task (tenant_id, job_id, step, ordinal, lane, state, rank, cost_ms, attempts_max, input)
+       select $1, $2, $3, n.number, $5::smallint, 'queued', n.rank + n.number * $7::bigint, $7::int, $8::smallint,
+         jsonb_set($9::jsonb, '{files}', jsonb_build_array(jsonb_build_object('name', n.name, 'contentType', n.content_type,
+           'sizeBytes', n.size_bytes, 'sha256', n.sha256, 'objectId', n.object_id, 'from', n.step)) || ($9::jsonb -> 'files'))
+       from numbered n
+     )
+     select count(*)::int as count, max(id) as last_output_id from source`,
+    [
+      expansion.tenantId,
+      expansion.jobId,
+      expansion.step,
+      expansion.each,
+      expansion.lane,
+      expansion.rank,
+      expansion.costMs,
+      expansion.attemptsMax,
+      JSON.stringify(expansion.input),
+      expansion.afterOutputId,
+      expansion.limit,
+    ],
+  )
+  // A select of aggregates has one row.
+  return rows[0]!
+}
+
+/** Passes over what a worker is claiming at this moment; whoever cancels comes again. */
+export async function cancelIdleTasks(
+  sql: Sql,
+  jobId: number,
+  limit: number,
+): Promise<{ step: string; count: number }[]> {
+  const { rows } = await sql.query<{ step: string; count: number }>(
+    `with gone as (
+       update task t set state = 'cancelled', lease_until = null, finished_at = now()
+       where t.id = any(array(select q.id from task q
+         where q.job_id = $1 and q.state in (${quoted(taskIdleStates)}) limit $2 for update skip locked))
+       returning t.step
+     )
+     select step, count(*)::int as count from gone group by step`,
+    [jobId, limit],
+  )
+  return rows
+}
+
+export async function countOpenTasks(sql: Sql, jobId: number, step: string): Promise<number> {
+  const { rows } = await sql.query<{ count: number }>(
+    `select count(*)::int as count from task where job_id = $1 and step = $2 and state in (${quoted(taskOpenStates)})`,
+    [jobId, step],
+  )
+  return rows[0]?.count ?? 0
+}
+
+export async function requeueEndedTasks(sql: Sql, jobId: number, step: string): Promise<number> {
+  const { rowCount } = await sql.query(
+    `update task set state = 'queued', attempt = 0, lost_count = 0, problem = null, run_at = now(), finished_at = null
+     where job_id = $1 and step = $2 and state in ('dead', 'cancelled', 'skipped')`,
+    [jobId, step],
+  )
+  return rowCount
+}
+
+/** Tasks, results, attempts and outputs of these steps; objects that belong to nothing any more are swept later. */
+export async function deleteStepWork(sql: Sql, jobId: number, steps: readonly string[]): Promise<void> {
+  await sql.query(
+    `with outputs as (delete from output where job_id = $1 and step = any($2::text[])),
+       results as (delete from task_result where job_id = $1 and step = any($2::text[]))
+     delete from task where job_id = $1 and step = any($2::text[])`,
+    [jobId, steps],
+  )
+}
+
+interface ResultRow {
+  job_id: RowId<'job'>
+  step: string
+  ordinal: number
+  result: unknown
+}
+
+/** In the order of their ordinals; what is too long is left out. */
+export async function listResults(
+  sql: Sql,
+  of: readonly { jobId: number; step: string }[],
+  limits: ResultLimits,
+): Promise<StepResult[]> {
+  const { rows } = await sql.query<ResultRow>(
+    `select r.job_id, r.step, r.ordinal, r.result
+     from unnest($1::bigint[], $2::text[]) as w(job_id, step) cross join lateral (
+       select r.job_id, r.step, r.ordinal, r.result from task_result r
+       where r.job_id = w.job_id and r.step = w.step and pg_column_size(r.result) <= $4
+       order by r.ordinal limit $3) r`,
+    [of.map(({ jobId }) => jobId), of.map(({ step }) => step), limits.count, limits.bytes],
+  )
+  return rows.map(({ job_id: jobId, ...row }) => ({ jobId, ...row }))
+}

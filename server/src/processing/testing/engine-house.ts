@@ -1,0 +1,232 @@
+// A whole engine over a test database, with a worker whose processors are functions of the test.
+
+import { setTimeout as pause } from 'node:timers/promises'
+import type { StageName } from '@millrace/contract'
+import { createMaintenance } from '../../maintenance/maintenance.ts'
+import { systemClock } from '../../platform/clock.ts'
+import { systemIds, type RowId } from '../../platform/ids.ts'
+import { startServices } from '../../platform/lifecycle.ts'
+import { silentLog } from '../../platform/log.ts'
+import { createLocalWakeBus } from '../../platform/wake.ts'
+import { createInProcessQueue } from '../../queue/in-process.ts'
+import { createPostgresSearch } from '../../search/postgres.ts'
+import type { SealedObject } from '../../storage/vault.ts'
+import { createQuota } from '../../tenants/quota.ts'
+import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
+import type { Catalogue } from '../catalogue.ts'
+import { retryPolicyDefault, type PipelineDefinition, type StepDefinition } from '../definition.ts'
+import { createTaskDesk } from '../desk.ts'
+import { createEngine } from '../engine.ts'
+import { createEstimateStore } from '../estimate.sql.ts'
+import { createEstimates } from '../estimates.ts'
+import { createJobControl } from '../job-control.ts'
+import { readJob } from '../job-resource.ts'
+import { createJobSubmission } from '../job-submission.ts'
+import type { Pipelines } from '../pipelines.ts'
+import { createSqlStore } from '../sql-store.ts'
+import type { TaskAssignment, TaskOutcome, TaskOutput } from '../task.ts'
+
+export type Work = (task: TaskAssignment) => TaskOutcome | Promise<TaskOutcome>
+
+export const done = (outputs: TaskOutput[] = [], result: unknown = null, extra: object = {}): TaskOutcome => ({
+  kind: 'done',
+  outputs,
+  result,
+  durationMs: 1,
+  ...extra,
+})
+
+/** A processor is named stage.anything. */
+export const testCatalogue: Catalogue = {
+  entries: [],
+  find: (name) => ({
+    name,
+    stage: (name === 'search.index' ? 'index' : name.split('.')[0]) as StageName,
+    version: 1,
+    summary: '',
+    accepts: ['*/*'],
+    parameters: {},
+    limits: { memoryBytes: 1, timeoutMs: 1_000 },
+    cost: { baseMs: 10, perMbMs: 0 },
+  }),
+}
+
+let objectsCount = 0
+export const testObject = (tenantId: number, sizeBytes = 10): SealedObject => {
+  const objectId = (++objectsCount).toString(16).padStart(32, '0')
+  return {
+    objectId,
+    tenantId,
+    storeKey: `results/${objectId}`,
+    sizeBytes,
+    storedBytes: sizeBytes,
+    sha256: 'c'.repeat(64),
+    manifest: {},
+    wrappedKey: new Uint8Array(1),
+    tenantKeyVersion: 1,
+  }
+}
+
+export type Steps = Record<string, Partial<StepDefinition> & { uses: string }>
+
+export const toDefinition = (steps: Steps, rest: Partial<PipelineDefinition> = {}): PipelineDefinition => ({
+  name: 'test',
+  accept: ['*/*'],
+  retry: retryPolicyDefault,
+  on_failure: 'stop',
+  steps: Object.fromEntries(Object.entries(steps).map(([name, step]) => [name, { needs: [], with: {}, ...step }])),
+  ...rest,
+})
+
+export interface HouseOptions {
+  /** Left out: none, and the test calls the desk itself. */
+  slots?: number
+}
+
+export async function createEngineHouse() {
+  const test: TestDatabase = await createTestDatabase()
+  const { database } = test
+  const clock = systemClock
+  const wake = createLocalWakeBus()
+  const queue = createInProcessQueue({ clock })
+  const quota = createQuota({ database })
+  const work: Record<string, Work> = {}
+  let pipeline: { pipelineVersionId: number; definition: PipelineDefinition } | undefined
+  const pipelines: Pipelines = {
+    choose: async () => {
+      if (pipeline === undefined) throw new Error('the test has no pipeline')
+      return { ...pipeline, name: pipeline.definition.name, number: 1 }
+    },
+  }
+  const store = createSqlStore({ database, pipelines, quota, searchIndex: createPostgresSearch() })
+  const estimates = createEstimates({
+    store: createEstimateStore(database),
+    catalogue: testCatalogue,
+    clock,
+    log: silentLog,
+  })
+  const deps = { store, catalogue: testCatalogue, estimates, random: () => 0 }
+  const engine = createEngine(deps)
+  const submission = createJobSubmission({ ...deps, pipelines, clock })
+  const control = createJobControl({ engine, wake })
+  const desk = createTaskDesk({ store, engine, queue, estimates, wake, clock, log: silentLog, worker: 'worker_test' })
+  const maintenance = createMaintenance({ database, queue, engine, quota, wake, clock, ids: systemIds, log: silentLog })
+  const stopping = new AbortController()
+  const services = await startServices(maintenance, { clock, log: silentLog })
+  const working: Promise<void>[] = []
+
+  async function insertOne<Id extends number>(text: string, values: unknown[]): Promise<Id> {
+    const { rows } = await database.query<{ id: Id }>(`${text} returning id`, values)
+    // An insert that does not throw returns its row.
+    return rows[0]!.id
+  }
+
+  async function runTask(task: TaskAssignment): Promise<void> {
+    const run = work[task.step] ?? (() => done())
+    await desk.report(task, await run(task))
+  }
+
+  return {
+    database,
+    desk,
+    engine,
+    store,
+    queue,
+    control,
+    submission,
+    wake,
+    estimates,
+    work,
+
+    /** Takes what is ready, as a worker does, until the house is closed. */
+    startWorker(max = 10): void {
+      const loop = async (): Promise<void> => {
+        while (!stopping.signal.aborted) {
+          const tasks = await desk.take({ max, waitMs: 200, signal: stopping.signal })
+          for (const task of tasks) working.push(runTask(task))
+        }
+      }
+      working.push(loop())
+    },
+
+    addTenant: async (weight = 1): Promise<RowId<'tenant'>> => {
+      const tenantId = await insertOne<RowId<'tenant'>>('insert into tenant (name) values ($1)', ['t'])
+      await database.query('insert into tenant_schedule (tenant_id, weight) values ($1, $2)', [tenantId, weight])
+      await database.query('insert into tenant_usage (tenant_id) values ($1)', [tenantId])
+      return tenantId
+    },
+
+    async addFile(tenantId: number): Promise<RowId<'file'>> {
+      const { objectId } = testObject(tenantId)
+      await database.query(
+        `insert into object values ($1, $2, 'k', 100, 110, repeat('b', 64), '{}', '', 1, now() - interval '2 hours')`,
+        [objectId, tenantId],
+      )
+      const fileId = await insertOne<RowId<'file'>>(
+        `insert into file (tenant_id, name, content_type, size_bytes, sha256, state, object_id, created_by, metadata)
+         values ($1, 'data.csv', 'text/csv', 100, repeat('b', 64), 'quarantined', $2, 'system', '{"owner":"me"}')`,
+        [tenantId, objectId],
+      )
+      await database.query(
+        `insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by)
+         values ($1, $2, 1, $3, 'text/csv', 100, repeat('b', 64), 'system')`,
+        [tenantId, fileId, objectId],
+      )
+      return fileId
+    },
+
+    async usePipeline(tenantId: number, definition: PipelineDefinition): Promise<void> {
+      const pipelineVersionId = await insertOne(
+        `insert into pipeline_version (tenant_id, name, number, source, definition, created_by)
+         select $1, 'test', coalesce(max(number), 0) + 1, '', $2, 'system' from pipeline_version where tenant_id = $1`,
+        [tenantId, JSON.stringify(definition)],
+      )
+      pipeline = { pipelineVersionId, definition }
+    },
+
+    async submit(tenantId: number, fileId: RowId<'file'>, lane: 'interactive' | 'normal' | 'bulk' = 'normal') {
+      const { objectId } = (
+        await database.query<{ objectId: string }>('select object_id as "objectId" from file where id = $1', [fileId])
+      ).rows[0]!
+      const job = await database.withTenant(tenantId, (tx) =>
+        submission.submitJob(tx, {
+          tenantId,
+          fileId,
+          fileVersion: 1,
+          fileName: 'data.csv',
+          contentType: 'text/csv',
+          sizeBytes: 100,
+          sha256: 'b'.repeat(64),
+          objectId,
+          lane,
+          actor: 'system',
+        }),
+      )
+      wake.wake('backlog')
+      return job
+    },
+
+    read: (tenantId: number, jobRowId: RowId<'job'>) =>
+      database.withTenant(tenantId, (tx) => readJob(tx, { tenantId, jobRowId }, testCatalogue)),
+
+    /** Waits for a condition; fails the test with what was seen last. */
+    async until<T>(read: () => Promise<T>, holds: (value: T) => boolean, timeoutMs = 15_000): Promise<T> {
+      const end = clock.monotonicMs() + timeoutMs
+      for (;;) {
+        const value = await read()
+        if (holds(value)) return value
+        if (clock.monotonicMs() > end) throw new Error(`not in time: ${JSON.stringify(value).slice(0, 2_000)}`)
+        await pause(10)
+      }
+    },
+
+    async close(): Promise<void> {
+      stopping.abort()
+      await Promise.allSettled(working)
+      await services.stop(2_000)
+      await test.drop()
+    },
+  }
+}
+
+export type EngineHouse = Awaited<ReturnType<typeof createEngineHouse>>
