@@ -6,6 +6,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Benchmark, Row } from './benchmark.ts'
 import type { Order, Report } from './status/server.ts'
 
 const watchersWanted = 10_000
@@ -14,9 +15,8 @@ const eventsPerSecond = 100
 const measuredSeconds = 15
 const connectsAtOnce = 100
 
-type Row = Record<string, string | number>
 
-export const benchmark = {
+export const benchmark: Benchmark = {
   name: 'status',
   summary: `status query while ${watchersWanted} event streams are open on one process; memory per watcher`,
   run: async (): Promise<{ rows: Row[] }> => {

@@ -1,0 +1,162 @@
+// P9: what the platform adds to bytes on their way in and out. The peer is a bare node:http server that hashes to SHA-256
+// and writes a file; the platform also reads a form, encrypts with AES-256-GCM, keeps a quota and seals a file and a job
+// in a transaction. Figures are the server's own CPU time, because a client on the same machine takes part of the wall's.
+
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import http from 'node:http'
+import type { Benchmark, Row } from './benchmark.ts'
+import type { Order, Report } from './bytes/server.ts'
+
+const largeBytes = 1024 ** 3
+const smallBytes = 100_000
+const smallFilesCount = 600
+const smallAtOnce = 8
+const pieceBytes = 256 * 1024
+const boundary = 'bench-boundary'
+
+export const benchmark: Benchmark = {
+  name: 'bytes',
+  summary: '1 GB and 100 KB files in (hash, encrypt, store, seal) and out, against bare node:http with SHA-256 to disk',
+  async run() {
+    const bare = await measureSide('bare')
+    const ours = await measureSide('platform')
+    const rows: Row[] = (['upload_1gb', 'download_1gb', 'upload_100kb'] as const).flatMap((what) => [
+      { what, side: 'node:http + SHA-256', ...bare[what] },
+      {
+        what,
+        side: 'millrace',
+        ...ours[what],
+        share_of_peer: round(ours[what].mb_per_cpu_s / bare[what].mb_per_cpu_s, 2),
+      },
+    ])
+    return {
+      rows,
+      notes: ['mb_per_cpu_s: megabytes per second of the server’s CPU; extra_mb: most memory above idle.'],
+    }
+  },
+}
+
+interface Figures extends Row {
+  mb_per_cpu_s: number
+  mb_per_s: number
+  extra_mb: number
+}
+
+async function measureSide(side: 'bare' | 'platform') {
+  const child = fork(new URL('bytes/server.ts', import.meta.url), [side], { execArgv: ['--expose-gc'] })
+  const exited = once(child, 'exit')
+  const next = async <Kind extends Report['kind']>(kind: Kind): Promise<Extract<Report, { kind: Kind }>> => {
+    const [report] = (await Promise.race([once(child, 'message'), exited])) as [Report]
+    if (report?.kind !== kind) throw new Error(`the server answered ${JSON.stringify(report)} instead of ${kind}`)
+    return report as Extract<Report, { kind: Kind }>
+  }
+  const tell = (order: Order): void => void child.send(order)
+  const figures = (resetPeak: boolean) => {
+    tell({ kind: 'figures', resetPeak })
+    return next('figures')
+  }
+  try {
+    const target = await next('ready')
+    const measured = async (bytesCount: number, work: () => Promise<void>): Promise<Figures> => {
+      const before = await figures(true)
+      const startMs = performance.now()
+      await work()
+      const seconds = (performance.now() - startMs) / 1_000
+      const after = await figures(false)
+      const megabytes = bytesCount / 1e6
+      return {
+        mb_per_cpu_s: round(megabytes / (after.cpuSeconds - before.cpuSeconds)),
+        mb_per_s: round(megabytes / seconds),
+        extra_mb: round((after.peakBytes - before.residentBytes) / 1e6),
+      }
+    }
+    await upload(target, 20_000_000) // Warms up.
+    let contentUrl = target.uploadUrl
+    const upload_1gb = await measured(largeBytes, async () => {
+      const answer = await upload(target, largeBytes)
+      if (side === 'platform') contentUrl += `/${answer.file_id}/content`
+    })
+    tell({ kind: 'clear' })
+    await next('cleared')
+    const download_1gb = await measured(largeBytes, () => download(contentUrl, target.key))
+    const upload_100kb = await measured(smallBytes * smallFilesCount, async () => {
+      const queue = Array(smallFilesCount).values()
+      await Promise.all(
+        Array.from({ length: smallAtOnce }, async () => {
+          for (const _ of queue) await upload(target, smallBytes)
+        }),
+      )
+    })
+    return { upload_1gb, download_1gb, upload_100kb }
+  } finally {
+    if (child.connected) tell({ kind: 'end' })
+    await exited
+  }
+}
+
+interface Target {
+  uploadUrl: string
+  key: string
+}
+
+const agent = new http.Agent({ keepAlive: true })
+const piece = Buffer.alloc(pieceBytes)
+for (let at = 0; at < piece.length; at++) piece[at] = (at * 31 + (at >> 8)) & 0xff
+
+function upload({ uploadUrl, key }: Target, sizeBytes: number): Promise<{ file_id?: string }> {
+  const isForm = key !== ''
+  const head = Buffer.from(
+    isForm ? `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="bench.bin"\r\n\r\n` : '',
+  )
+  const tail = Buffer.from(isForm ? `\r\n--${boundary}--\r\n` : '')
+  const request = http.request(uploadUrl, {
+    method: 'POST',
+    agent,
+    headers: {
+      'content-length': head.length + sizeBytes + tail.length,
+      ...(isForm && {
+        authorization: `Bearer ${key}`,
+        'content-type': `multipart/form-data; boundary=${boundary}`,
+      }),
+    },
+  })
+  const answered = new Promise<{ file_id?: string }>((resolve, reject) => {
+    request.once('error', reject)
+    request.once('response', (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.once('end', () => {
+        const text = Buffer.concat(chunks).toString()
+        if ((response.statusCode ?? 500) >= 300) reject(new Error(`${response.statusCode} ${text}`))
+        else resolve(JSON.parse(text) as { file_id?: string })
+      })
+    })
+  })
+  void (async () => {
+    request.write(head)
+    for (let sent = 0; sent < sizeBytes; sent += piece.length) {
+      if (!request.write(piece.subarray(0, Math.min(piece.length, sizeBytes - sent)))) await once(request, 'drain')
+    }
+    request.end(tail)
+  })().catch(() => undefined) // The answer's promise tells of it.
+  return answered
+}
+
+function download(url: string, key: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const headers = key === '' ? {} : { authorization: `Bearer ${key}` }
+    http
+      .get(url, { agent, headers }, (response) => {
+        if (response.statusCode !== 200) return reject(new Error(`download answered ${response.statusCode}`))
+        let bytesCount = 0
+        response.on('data', (chunk: Buffer) => (bytesCount += chunk.length))
+        response.once('end', () =>
+          bytesCount === largeBytes ? resolve() : reject(new Error(`${bytesCount} bytes came`)),
+        )
+      })
+      .once('error', reject)
+  })
+}
+
+const round = (value: number, digits = 0): number => Math.round(value * 10 ** digits) / 10 ** digits

@@ -1,0 +1,95 @@
+// The platform as far as bytes pass through it: gateway, upload, encrypted disk store, content. No job runs.
+
+import path from 'node:path'
+import { createAuth } from '../../src/auth/auth.ts'
+import { createRateLimiter } from '../../src/auth/rate-limit.ts'
+import { createServeObject } from '../../src/files/content.ts'
+import { fileRoutes } from '../../src/files/file-routes.ts'
+import { createFiles } from '../../src/files/files.ts'
+import { createGateway } from '../../src/gateway/gateway.ts'
+import { systemClock } from '../../src/platform/clock.ts'
+import { createIdempotency } from '../../src/platform/idempotency.ts'
+import { systemIds } from '../../src/platform/ids.ts'
+import { silentLog } from '../../src/platform/log.ts'
+import { createMetrics } from '../../src/platform/metrics.ts'
+import { createLocalWakeBus } from '../../src/platform/wake.ts'
+import { createPostgresSearch } from '../../src/search/postgres.ts'
+import { openDiskStore } from '../../src/storage/disk.ts'
+import { createVault } from '../../src/storage/encrypted-vault.ts'
+import { createKeyRing } from '../../src/storage/key-ring.ts'
+import { loadOrCreateMasterKey } from '../../src/storage/master-key.ts'
+import { createQuota } from '../../src/tenants/quota.ts'
+import { createTenants } from '../../src/tenants/tenant.ts'
+import { createTestDatabase } from '../../src/testing/database.ts'
+import { testSubmission } from '../../src/upload/testing/upload-house.ts'
+import { uploadRoutes } from '../../src/upload/upload-routes.ts'
+import { createUploads } from '../../src/upload/uploads.ts'
+
+export async function openUploadPlatform(folder: string) {
+  const test = await createTestDatabase()
+  const { database } = test
+  const clock = systemClock
+  const ids = systemIds
+  const log = silentLog
+  const wake = createLocalWakeBus()
+  const limiter = createRateLimiter({ clock })
+  const wrapping = {
+    wrap: (_: string, secret: Uint8Array) => secret,
+    unwrap: (_: string, wrapped: Uint8Array) => wrapped,
+  }
+  const auth = await createAuth({ database, clock, log, wrapping, limiter })
+  const tenants = createTenants({ database, hashPassword: (password) => auth.passwords.hash(password) })
+  const { tenantRowId: tenantId } = await tenants.create({
+    name: 't',
+    admin: { email: 'a@example.com', password: 'p' },
+  })
+  const key = await auth.createApiKey(database, {
+    tenantId,
+    name: 'k',
+    role: 'admin',
+    operator: false,
+    createdBy: null,
+    expiresAt: null,
+  })
+  const masterKey = await loadOrCreateMasterKey(path.join(folder, 'master.key'))
+  const store = await openDiskStore({ directory: path.join(folder, 'objects'), log })
+  const vault = createVault({ store, keyRing: createKeyRing({ database, masterKey, clock }), ids, log })
+  const idempotency = createIdempotency({ database, ids })
+  const quota = createQuota({ database })
+  const uploads = createUploads({ database, vault, quota, submission: testSubmission, idempotency, wake, clock })
+  const searchIndex = createPostgresSearch()
+  const gateway = createGateway({
+    routes: {
+      ...uploadRoutes({ database, uploads, idempotency }),
+      ...fileRoutes({
+        database,
+        files: createFiles({ database, searchIndex, metadataBytesMax: async () => 65_536 }),
+        searchIndex,
+        serveObject: createServeObject({ database, vault, ids }),
+        wake,
+      }),
+    },
+    authenticator: auth,
+    limiter,
+    requestRate: { name: 'requests', perSecond: 1e6, burstCount: 1e6 },
+    clock,
+    ids,
+    log,
+    metrics: createMetrics({ processFigures: false }),
+    readiness: {},
+    host: '127.0.0.1',
+    port: 0,
+  })
+  const running = new AbortController()
+  await gateway.start(running.signal)
+  return {
+    uploadUrl: `${gateway.url()}/api/v1/files`,
+    key: key.text,
+    clear: () => database.script(`update file set state = 'available'`),
+    async stop() {
+      running.abort()
+      await gateway.stop(1_000)
+      await test.drop()
+    },
+  }
+}

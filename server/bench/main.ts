@@ -1,0 +1,106 @@
+// npm run bench: lists and runs the benchmarks of this folder. Unlike the product this finds its parts by their names,
+// because a benchmark is a program of its own that nothing else depends on.
+
+import { readdir } from 'node:fs/promises'
+import os from 'node:os'
+import { parseArgs } from 'node:util'
+import { findParts, partEnvironment, startServers } from '../../test/harness/parts.ts'
+import type { Benchmark, Row } from './benchmark.ts'
+
+const help = `npm run bench -- --list
+npm run bench -- NAME… [--json]
+
+Each benchmark runs its peer, the bare library or another product, in the same run; read the ratios, not the figures.`
+
+const ending = '.bench.ts'
+
+async function loadBenchmarks(): Promise<Benchmark[]> {
+  const folder = new URL('.', import.meta.url)
+  const names = (await readdir(folder)).filter((name) => name.endsWith(ending)).sort((a, b) => a.localeCompare(b))
+  return Promise.all(
+    names.map(async (name) => {
+      const { benchmark } = (await import(new URL(name, folder).href)) as { benchmark?: Benchmark }
+      if (benchmark?.name !== name.slice(0, -ending.length)) throw new Error(`${name} exports no benchmark of its name`)
+      return benchmark
+    }),
+  )
+}
+
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      list: { type: 'boolean' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h' },
+    },
+  })
+  const known = await loadBenchmarks()
+  if (values.list === true || values.help === true) {
+    if (values.help === true) console.log(`${help}\n`)
+    const width = Math.max(...known.map(({ name }) => name.length))
+    for (const { name, summary } of known) console.log(`${name.padEnd(width)}  ${summary}`)
+    return 0
+  }
+  const missing = positionals.filter((word) => known.every(({ name }) => name !== word))
+  if (positionals.length === 0 || missing.length > 0) {
+    console.error(missing.length > 0 ? `There is no benchmark ${missing.join(', ')}; see --list.` : help)
+    return 1
+  }
+  for (const word of positionals) {
+    const benchmark = known.find(({ name }) => name === word)
+    if (benchmark) await runOne(benchmark, values.json)
+  }
+  return 0
+}
+
+async function runOne({ name, summary, uses = [], run }: Benchmark, json: boolean): Promise<void> {
+  const tell = json ? console.error : console.log
+  tell(`${name}: ${summary}`)
+  const found = await findParts()
+  const { states, stop } = await startServers(found, uses)
+  for (const key of uses) {
+    const state = states[key]
+    if (state.state === 'missing') tell(`without ${key}: ${state.why.split('\n')[0]}`)
+  }
+  Object.assign(process.env, partEnvironment(states, uses))
+  const started = performance.now()
+  const loadBefore = os.loadavg()[0] ?? 0
+  try {
+    const { rows, notes = [] } = await run()
+    const machine = {
+      node: process.version,
+      cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+      cpus: os.availableParallelism(),
+      load_before: Math.round(loadBefore * 10) / 10,
+      seconds: Math.round((performance.now() - started) / 100) / 10,
+    }
+    if (json) console.log(JSON.stringify({ name, machine, rows, notes }, null, 2))
+    else {
+      console.log(`\n${tableOf(rows).join('\n')}\n`)
+      for (const note of notes) console.log(note)
+      console.log(
+        `${machine.cpus} × ${machine.cpu}, Node ${machine.node}, load before ${machine.load_before}, ${machine.seconds} s\n`,
+      )
+    }
+  } finally {
+    await stop()
+  }
+}
+
+/** The rows under the names of all their columns, numbers to the right. */
+function tableOf(rows: readonly Row[]): string[] {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
+  const cells = [columns, ...rows.map((row) => columns.map((column) => String(row[column] ?? '')))]
+  const widths = columns.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0)))
+  const isNumber = columns.map((column) => rows.every((row) => typeof (row[column] ?? 0) === 'number'))
+  return cells.map((line) =>
+    line
+      .map((cell, index) => (isNumber[index] ? cell.padStart(widths[index] ?? 0) : cell.padEnd(widths[index] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+process.exitCode = await main(process.argv.slice(2))
