@@ -15,7 +15,6 @@ const eventsPerSecond = 100
 const measuredSeconds = 15
 const connectsAtOnce = 100
 
-
 export const benchmark: Benchmark = {
   name: 'status',
   summary: `status query while ${watchersWanted} event streams are open on one process; memory per watcher`,

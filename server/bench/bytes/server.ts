@@ -25,7 +25,7 @@ const report = (message: Report): void => void process.send?.(message)
 let peakBytes = 0
 const sampling = setInterval(() => {
   peakBytes = Math.max(peakBytes, process.memoryUsage.rss())
-}, 5)
+}, 20)
 
 process.on('message', (order: Order) => void obey(order))
 async function obey(order: Order): Promise<void> {
