@@ -55,7 +55,8 @@ async function main(args: string[]): Promise<number> {
   return 0
 }
 
-async function runOne({ name, summary, uses = [], run }: Benchmark, json: boolean): Promise<void> {
+async function runOne(benchmark: Benchmark, json: boolean): Promise<void> {
+  const { name, summary, uses = [] } = benchmark
   const tell = json ? console.error : console.log
   tell(`${name}: ${summary}`)
   const found = await findParts()
@@ -68,7 +69,7 @@ async function runOne({ name, summary, uses = [], run }: Benchmark, json: boolea
   const started = performance.now()
   const loadBefore = os.loadavg()[0] ?? 0
   try {
-    const { rows, notes = [] } = await run()
+    const { rows, notes = [] } = await benchmark.run()
     const machine = {
       node: process.version,
       cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
