@@ -7,6 +7,7 @@
 import { dataProfile } from './analyzer/data-profile.ts'
 import { documentText } from './analyzer/document-text.ts'
 import { imageMetadata } from './analyzer/image-metadata.ts'
+import { reportPdf } from './analyzer/report-pdf.ts'
 import { textJoin } from './analyzer/text-join.ts'
 import { textLanguage } from './analyzer/text-language.ts'
 import { archiveTier } from './archiver/archive-tier.ts'
@@ -31,6 +32,7 @@ export const processors = {
   'file.ingest': fileIngest,
   'image.metadata': imageMetadata,
   'image.thumbnail': imageThumbnail,
+  'report.pdf': reportPdf,
   'search.index': searchIndex,
   'text.encoding': textEncoding,
   'text.join': textJoin,

@@ -17,6 +17,7 @@ export const runs = {
   'file.ingest': () => import('./validator/file-ingest.run.ts'),
   'image.metadata': () => import('./analyzer/image-metadata.run.ts'),
   'image.thumbnail': () => import('./transformer/image-thumbnail.run.ts'),
+  'report.pdf': () => import('./analyzer/report-pdf.run.ts'),
   'search.index': () => import('./indexer/search-index.run.ts'),
   'text.encoding': () => import('./transformer/text-encoding.run.ts'),
   'text.join': () => import('./analyzer/text-join.run.ts'),

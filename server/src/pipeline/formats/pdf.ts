@@ -125,9 +125,10 @@ function refusal(code: number): Problem {
 }
 
 async function copyToHeap(pdfium: Pdfium, { path, sizeBytes }: { path: string; sizeBytes: number }): Promise<number> {
-  const data = allocate(pdfium, sizeBytes)
   const file = await open(path)
+  let data = 0
   try {
+    data = allocate(pdfium, sizeBytes)
     const chunk = Buffer.alloc(Math.min(1024 ** 2, sizeBytes))
     for (let at = 0; at < sizeBytes;) {
       const { bytesRead } = await file.read(chunk, 0, Math.min(chunk.length, sizeBytes - at), at)
@@ -137,6 +138,7 @@ async function copyToHeap(pdfium: Pdfium, { path, sizeBytes }: { path: string; s
     }
     return data
   } catch (error) {
+    // Of nothing it frees nothing.
     pdfium.wasmExports.free(data)
     throw error
   } finally {
