@@ -2,7 +2,7 @@
 // Prints each step and ends with 1 when one failed, after having run them all.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { install, projectFolder, projectNode } from './project.mjs'
 
@@ -26,12 +26,22 @@ function report(name, { status, stdout, stderr }) {
   return status === 0
 }
 
-/** The lint run must report every fault planted in test/lint-canary, or it has gone blind. */
+/** The lint run must report every fault planted in test/lint-canary, each in its file, or it has gone blind. */
 function canary() {
-  const { stdout } = tool('oxlint', ['--format', 'json', 'test/lint-canary'])
-  const codes = JSON.parse(stdout).diagnostics.map((diagnostic) => diagnostic.code)
-  const rules = ['no-restricted-imports', 'no-restricted-globals', 'no-cycle']
-  const missing = rules.filter((rule) => !codes.some((code) => code.includes(rule)))
+  const folder = 'test/lint-canary'
+  const { stdout } = tool('oxlint', ['--type-aware', '--format', 'json', folder])
+  const reported = JSON.parse(stdout).diagnostics.map(({ code, filename }) => `${filename}: ${code}`)
+  const planted = readdirSync(path.join(projectFolder, folder), { recursive: true })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => path.join(folder, name))
+    .flatMap((file) => {
+      const rules = /Reported: (.+)$/m.exec(readFileSync(path.join(projectFolder, file), 'utf8'))?.[1].split(', ') ?? []
+      return rules.map((rule) => ({ file, rule }))
+    })
+  const missing = planted
+    .filter(({ file, rule }) => !reported.some((fault) => fault.startsWith(`${file}: `) && fault.includes(`(${rule})`)))
+    .map(({ file, rule }) => `${rule} in ${file}`)
+  if (planted.length === 0) missing.push('there is nothing planted')
   console.log(missing.length === 0 ? 'ok   lint canary' : `FAIL lint canary: not reported: ${missing.join(', ')}`)
   return missing.length === 0
 }

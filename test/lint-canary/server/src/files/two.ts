@@ -1,2 +1,3 @@
+// Planted: the other half of the cycle. Reported: no-cycle
 import type { One } from './one.ts'
 export interface Two { one: One }

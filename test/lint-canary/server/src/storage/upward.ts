@@ -1,3 +1,3 @@
-// Planted on purpose: an import from a higher floor, and the environment read outside its place.
+// Planted: an import from a higher floor. Reported: no-restricted-imports
 import { gate } from '../gateway/gate.ts'
-export const upward = gate + String(process.env['PATH'])
+export const upward = gate
