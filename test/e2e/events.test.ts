@@ -3,13 +3,9 @@
 import type { Client, EventResource } from '@millrace/contract'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { utf8 } from '../fixtures/texts.ts'
+import { readEvents, type Told } from './event-reader.ts'
 import { openHouse, type House } from './house.ts'
 import { runFile, upload } from './jobs.ts'
-
-interface Told {
-  id: string
-  event: EventResource
-}
 
 const readDeadlineMs = 60_000
 let house: House
@@ -21,32 +17,18 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => house?.close())
 
-/** Reads a stream until the event that is the last one wanted. */
-async function readEvents(
+/** Reads a stream until the event that is the last one wanted, and leaves it. */
+async function readUntil(
   answer: Promise<Response>,
   isLast: (event: EventResource) => boolean,
   abort: AbortController,
 ): Promise<Told[]> {
   const told: Told[] = []
-  const { body } = await answer
-  let text = ''
-  for await (const chunk of (body ?? new ReadableStream<Uint8Array>()).pipeThrough(new TextDecoderStream())) {
-    text += chunk
-    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-      const block = text.slice(0, end)
-      text = text.slice(end + 2)
-      const id = /^id: ?(.*)$/m.exec(block)?.[1]
-      const data = /^data: ?(.*)$/m.exec(block)?.[1]
-      if (id === undefined || data === undefined || data === '') continue
-      // The stream is told of in the contract; a wrong shape fails the test that reads it.
-      const event = JSON.parse(data) as EventResource
-      told.push({ id, event })
-      if (isLast(event)) {
-        abort.abort()
-        return told
-      }
-    }
+  for await (const one of readEvents(await answer)) {
+    told.push(one)
+    if (isLast(one.event)) break
   }
+  abort.abort()
   return told
 }
 
@@ -57,7 +39,7 @@ const isEnd = (event: EventResource): boolean => event.type === 'job.ended'
 test('a job tells of its steps as they happen, from its beginning, each once and in order', async () => {
   const { job_id: jobId } = await upload(client, { name: 'told.txt', bytes: utf8('Events.\n') })
   const abort = new AbortController()
-  const events = await readEvents(
+  const events = await readUntil(
     client.stream('jobEvents', { params: { job_id: jobId }, signal: signalOf(abort) }),
     isEnd,
     abort,
@@ -75,7 +57,7 @@ test('a job tells of its steps as they happen, from its beginning, each once and
 
   // Whoever left after the third event gets the rest, and nothing twice.
   const again = new AbortController()
-  const rest = await readEvents(
+  const rest = await readUntil(
     client.stream('jobEvents', {
       params: { job_id: jobId },
       headers: { 'last-event-id': events[2]?.id ?? '' },
@@ -93,7 +75,7 @@ test('the tenant hears of every job', async () => {
   const stream = client.stream('tenantEvents', { signal: signalOf(abort) })
   await stream
   const wanted = new Set<string>()
-  const reading = readEvents(
+  const reading = readUntil(
     stream,
     (event) => {
       if (isEnd(event) && event.job_id !== undefined) seen.add(event.job_id)
