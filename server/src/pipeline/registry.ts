@@ -13,6 +13,7 @@ import { textLanguage } from './analyzer/text-language.ts'
 import { archiveTier } from './archiver/archive-tier.ts'
 import { fileCollect } from './collector/file-collect.ts'
 import { searchIndex } from './indexer/search-index.ts'
+import { archiveExtract } from './transformer/archive-extract.ts'
 import { dataConvert } from './transformer/data-convert.ts'
 import { documentRender } from './transformer/document-render.ts'
 import { imageThumbnail } from './transformer/image-thumbnail.ts'
@@ -22,6 +23,7 @@ import { fileIngest } from './validator/file-ingest.ts'
 import type { Processor } from './processor.ts'
 
 export const processors = {
+  'archive.extract': archiveExtract,
   'archive.tier': archiveTier,
   'data.convert': dataConvert,
   'data.profile': dataProfile,

@@ -7,6 +7,7 @@ import type { ProcessorName } from './registry.ts'
 type RunFile = { run: SandboxedProcessor }
 
 export const runs = {
+  'archive.extract': () => import('./transformer/archive-extract.run.ts'),
   'archive.tier': () => import('./archiver/archive-tier.run.ts'),
   'data.convert': () => import('./transformer/data-convert.run.ts'),
   'data.profile': () => import('./analyzer/data-profile.run.ts'),
