@@ -218,6 +218,29 @@ const processors: Record<string, SandboxedProcessor> = {
       input: attempt(() => writeFileSync(path.join(path.dirname(run.outputFolder), 'in', 'x'), 'x')),
     })
   },
+  'write-bytes': async (run) => {
+    writeFileSync(path.join(run.outputFolder, 'bytes.txt'), Buffer.alloc(Number(run.parameters['bytesCount']), 'x'))
+    return done('written', [text('bytes.txt')])
+  },
+  'write-text': async (run) => {
+    writeFileSync(path.join(run.outputFolder, 'file'), param(run, 'text'))
+    return done('written', [{ path: 'file', name: 'file', contentType: param(run, 'contentType') }])
+  },
+  plant: async (run) => {
+    const env = { OUT: run.outputFolder, PATH: process.env['PATH'] }
+    const { status, stderr } = spawnSync('/bin/sh', ['-c', param(run, 'script')], { env, encoding: 'utf8' })
+    if (status !== 0) throw new Error(stderr)
+    return done('planted', [text(param(run, 'path'))])
+  },
+  leftovers: async (run) => {
+    const folder = path.dirname(run.outputFolder)
+    return done({
+      input: readdirSync(path.join(folder, 'in')),
+      output: readdirSync(run.outputFolder),
+      scratch: readdirSync(run.scratchFolder),
+    })
+  },
+  nap: (run) => new Promise((resolve) => setTimeout(() => resolve(done('rested')), Number(run.parameters['ms']))),
   'deep-folder': async (run) => {
     let folder = run.scratchFolder
     for (let i = 0; i < 200; i++) mkdirSync((folder = path.join(folder, 'd')))

@@ -1,0 +1,74 @@
+// The inputs of a task: decrypted into its folder, under numbers. The owner's names are passed on as text and never
+// become paths.
+
+import { open } from 'node:fs/promises'
+import path from 'node:path'
+import type { Readable } from 'node:stream'
+import { Problem } from '../platform/problem.ts'
+import type { InputFile } from '../pipeline/processor.ts'
+import type { TaskAssignment, TaskInputFile } from '../processing/task.ts'
+import type { SealedObject, Vault } from '../storage/vault.ts'
+
+export interface InputSources {
+  vault: Vault
+  findObject(objectId: string): Promise<SealedObject | undefined>
+}
+
+/** Writes all inputs; throws Problem object_damaged for one that is gone, is not the tenant's, or does not verify. */
+export async function writeInputs(
+  sources: InputSources,
+  task: TaskAssignment,
+  options: { folder: string; signal: AbortSignal },
+): Promise<InputFile[]> {
+  const written: InputFile[] = []
+  for (const [index, file] of task.input.files.entries()) {
+    const object = await sources.findObject(file.objectId)
+    if (object === undefined || object.tenantId !== task.tenantId) throw gone()
+    const fullPath = path.join(options.folder, String(index))
+    const content = await sources.vault.read(object, { signal: options.signal })
+    await writeAll(content, fullPath)
+    written.push(toInputFile(file, fullPath))
+  }
+  return written
+}
+
+/** What a processor is told of an input. */
+export const toInputFile = (file: TaskInputFile, fullPath: string): InputFile => ({
+  path: fullPath,
+  name: file.name,
+  contentType: file.contentType,
+  sizeBytes: file.sizeBytes,
+  from: file.from,
+})
+
+const gone = (): Problem => new Problem('object_damaged', { detail: 'An input of the step is no longer stored.' })
+
+/** Gathered, because a decrypted stream comes in pieces of a few kilobytes, and each write is a trip to the kernel. */
+const gatheredBytesMax = 1024 ** 2
+
+async function writeAll(content: Readable, fullPath: string): Promise<void> {
+  const handle = await open(fullPath, 'wx', 0o400)
+  try {
+    let pieces: Buffer[] = []
+    let gatheredBytes = 0
+    for await (const piece of content as AsyncIterable<Buffer>) {
+      pieces.push(piece)
+      gatheredBytes += piece.length
+      if (gatheredBytes < gatheredBytesMax) continue
+      await writeEverything(handle, pieces)
+      pieces = []
+      gatheredBytes = 0
+    }
+    if (pieces.length > 0) await writeEverything(handle, pieces)
+  } finally {
+    content.destroy()
+    await handle.close()
+  }
+}
+
+/** A write may be cut short, e.g. on a disk that is nearly full; the rest then says why. */
+async function writeEverything(handle: Awaited<ReturnType<typeof open>>, pieces: Buffer[]): Promise<void> {
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  const { bytesWritten } = await handle.writev(pieces)
+  if (bytesWritten < length) await handle.writeFile(Buffer.concat(pieces).subarray(bytesWritten))
+}

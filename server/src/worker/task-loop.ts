@@ -1,0 +1,219 @@
+// worker/ takes tasks, feeds the sandbox and reports outcomes. It knows nothing of pipelines or joins (processing/), and
+// what is done to a file happens elsewhere: in the sandbox (sandbox/) for everything that opens bytes.
+//
+// This file: the slots. A slot is busy from the moment its task is taken until the engine has its outcome; there are
+// about two per CPU, so that one task's inputs are fetched and outputs stored while another computes.
+// Invariants: every task that was taken ends in exactly one report, or in none when its lease was lost; whatever was
+// stored for a task that did not end well is removed; no process of a task outlives it.
+
+import type { Clock } from '../platform/clock.ts'
+import type { Log } from '../platform/log.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import type { Service } from '../platform/service.ts'
+import { processors } from '../pipeline/registry.ts'
+import { runs } from '../pipeline/runs.ts'
+import type { TaskAssignment, TaskDesk, TaskOutcome } from '../processing/task.ts'
+import { stageNames } from '@millrace/contract'
+import type { InputSources } from './inputs.ts'
+import type { Sandbox } from './sandbox/sandbox.ts'
+import { idsOf, removeObjects, runTask, type StopReason, type TaskRun, type TaskRunDependencies } from './task-run.ts'
+
+export interface TaskLoopDependencies extends InputSources {
+  desk: TaskDesk
+  /** Closed when the loop stops. */
+  sandbox: Sandbox
+  slotsCount: number
+  clock: Clock
+  log: Log
+  metrics: Metrics
+  /** A fraction of the lease. */
+  heartbeatMs?: number
+  /** Those of pipeline/ when left out. */
+  processors?: TaskRunDependencies['processors']
+  runs?: TaskRunDependencies['runs']
+}
+
+export interface TaskLoop extends Service {
+  readonly slotsCount: number
+  /** Slots that hold a task now. */
+  busyCount(): number
+}
+
+const heartbeatMsDefault = 3_000
+const takeWaitMs = 20_000
+const takeRetryMs = 1_000
+const diskFullPauseMs = 30_000
+const reportAttemptsMax = 8
+const reportRetryMs = 250
+/** Of the time that stop is given, the part in which tasks are released and children ended. */
+const releaseShare = 0.4
+const releaseMsMax = 3_000
+
+interface Held {
+  task: TaskAssignment
+  controller: AbortController
+}
+
+export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
+  const { desk, sandbox, slotsCount, clock, log } = deps
+  const runDeps: TaskRunDependencies = { processors, runs, ...deps }
+  const metrics = createLoopMetrics(deps.metrics, { slotsCount, busyCount: () => held.size })
+  const held = new Map<number, Held>()
+  const stopping = new AbortController() // No more tasks are taken.
+  const stopped = new AbortController() // Nothing more is done.
+  let slotFreed = Promise.withResolvers<void>()
+  let pausedUntilMs = 0
+  let background: Promise<unknown> = Promise.resolve()
+  let stop: Promise<void> | undefined
+
+  /** Wakes whoever waits for a slot; with a new promise each time, because a resolved one would never let anyone wait. */
+  const lookAgain = (): void => {
+    slotFreed.resolve()
+    slotFreed = Promise.withResolvers()
+  }
+  const free = (taskId: number): void => {
+    held.delete(taskId)
+    lookAgain()
+  }
+
+  const takeTasks = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      const pauseMs = pausedUntilMs - clock.monotonicMs()
+      if (pauseMs > 0) await clock.sleep(pauseMs, stopping.signal)
+      else if (held.size >= slotsCount) await slotFreed.promise
+      else await takeSome(slotsCount - held.size)
+    }
+  }
+
+  const takeSome = async (max: number): Promise<void> => {
+    try {
+      const tasks = await desk.take({ max, waitMs: takeWaitMs, signal: stopping.signal })
+      for (const task of tasks) {
+        const controller = new AbortController()
+        held.set(task.taskId, { task, controller })
+        // Taken while the way out was already open: given back as it came.
+        if (stopping.signal.aborted) abort(controller, 'shutdown')
+        void handle(task, controller.signal)
+      }
+    } catch (error) {
+      if (stopping.signal.aborted) return
+      log.warn('worker.take_failed', { error })
+      await clock.sleep(takeRetryMs, stopping.signal)
+    }
+  }
+
+  const handle = async (task: TaskAssignment, signal: AbortSignal): Promise<void> => {
+    try {
+      const run = await runTask(runDeps, task, signal)
+      const { outcome } = run
+      metrics.ended(task, outcome)
+      if (outcome !== undefined && 'code' in outcome && outcome.code === 'disk_full') pause()
+      await Promise.all([run.release(), outcome === undefined ? dropped(task) : report(task, outcome, run)])
+    } catch (error) {
+      log.error('task.handling_failed', { ...idsOf(task), error })
+    } finally {
+      free(task.taskId)
+    }
+  }
+
+  const pause = (): void => {
+    pausedUntilMs = clock.monotonicMs() + diskFullPauseMs
+    log.error('worker.disk_full', { pauseMs: diskFullPauseMs })
+  }
+
+  const dropped = (task: TaskAssignment): void => log.info('task.lease_lost', idsOf(task))
+
+  /** Until the engine has it, its lease is lost, or there is no time left; the rescuer then gives the task to another. */
+  const report = async (task: TaskAssignment, outcome: TaskOutcome, { stored }: TaskRun): Promise<void> => {
+    for (let attempt = 1; attempt <= reportAttemptsMax && !stopped.signal.aborted; attempt++) {
+      try {
+        const isWritten = await desk.report(task, outcome)
+        // A report that failed before may have been written all the same: then its objects belong to its outputs.
+        if (!isWritten && attempt === 1) await removeObjects(deps, stored)
+        if (!isWritten) dropped(task)
+        return
+      } catch (error) {
+        log.warn('task.report_failed', { ...idsOf(task), error })
+        await clock.sleep(reportRetryMs * 2 ** attempt, stopped.signal)
+      }
+    }
+  }
+
+  const keepLeases = async (): Promise<void> => {
+    while (!stopped.signal.aborted) {
+      await clock.sleep(deps.heartbeatMs ?? heartbeatMsDefault, stopped.signal)
+      if (held.size === 0 || stopped.signal.aborted) continue
+      try {
+        const leases = [...held.values()].map(({ task: { taskId, epoch } }) => ({ taskId, epoch }))
+        for (const { taskId, stop } of await desk.heartbeat(leases)) {
+          const found = held.get(taskId)
+          // Of a task that ended meanwhile, and may have been taken anew, nothing is stopped.
+          const epoch = leases.find((lease) => lease.taskId === taskId)?.epoch
+          if (found?.task.epoch === epoch && found !== undefined) abort(found.controller, stop)
+        }
+      } catch (error) {
+        log.warn('worker.heartbeat_failed', { error, tasksCount: held.size })
+      }
+    }
+  }
+
+  const drained = async (signal: AbortSignal): Promise<void> => {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    while (held.size > 0 && !signal.aborted) await Promise.race([slotFreed.promise, aborted])
+  }
+
+  /** Waits for the slots to become free, for so long. */
+  const drainWithin = async (ms: number): Promise<void> => {
+    const enough = new AbortController()
+    await Promise.race([drained(enough.signal), clock.sleep(ms, enough.signal)])
+    enough.abort()
+  }
+
+  const stopLoop = async (deadlineMs: number): Promise<void> => {
+    stopping.abort()
+    lookAgain()
+    const releaseMs = Math.min(releaseMsMax, deadlineMs * releaseShare)
+    await drainWithin(deadlineMs - releaseMs)
+    for (const { controller } of held.values()) abort(controller, 'shutdown')
+    await drainWithin(releaseMs)
+    stopped.abort()
+    await sandbox.close()
+    await background
+  }
+
+  return {
+    name: 'task-loop',
+    slotsCount,
+    busyCount: () => held.size,
+    async start(signal) {
+      signal.addEventListener('abort', () => stopping.abort(), { once: true })
+      background = Promise.all([takeTasks(), keepLeases()])
+    },
+    stop: (deadlineMs) => (stop ??= stopLoop(deadlineMs)),
+  }
+}
+
+const abort = (controller: AbortController, reason: StopReason): void => controller.abort(reason)
+
+const outcomeKinds = ['done', 'reject', 'retry', 'release', 'cancelled', 'lost'] as const
+
+function createLoopMetrics(metrics: Metrics, slots: { slotsCount: number; busyCount: () => number }) {
+  metrics.gauge({
+    name: 'millrace_worker_slots',
+    help: 'Tasks this worker can hold at a time.',
+    read: () => slots.slotsCount,
+  })
+  metrics.gauge({ name: 'millrace_worker_busy_slots', help: 'Tasks this worker holds.', read: slots.busyCount })
+  const seconds = metrics.histogram({
+    name: 'millrace_task_seconds',
+    help: 'Time from taking a task to its outcome.',
+    labels: { stage: stageNames, outcome: outcomeKinds },
+    buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1_800],
+  })
+  return {
+    ended(task: TaskAssignment, outcome: TaskOutcome | undefined): void {
+      const durationMs = outcome !== undefined && 'durationMs' in outcome ? outcome.durationMs : 0
+      seconds.observe({ stage: task.input.stage, outcome: outcome?.kind ?? 'lost' }, durationMs / 1000)
+    },
+  }
+}
