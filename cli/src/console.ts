@@ -29,7 +29,7 @@ export interface Console {
   printJson(value: unknown, form?: 'document' | 'line'): void
   /** A line about what is going on; silent for programs. */
   note(line: string): void
-  /** Replaces the status lines; does nothing without a terminal. */
+  /** Replaces the status lines, which are unstyled and cut to the width; does nothing without a terminal. */
   setStatus(lines: readonly string[]): void
   style: (style: Style, text: string) => string
   /** A failure in full. */
@@ -42,6 +42,12 @@ export interface ConsoleOptions {
   json: boolean
   environment: Record<string, string | undefined>
 }
+
+/** A terminal that nobody sized says 0. */
+const sizeOr = (size: number | undefined, otherwise: number): number =>
+  size === undefined || size === 0 ? otherwise : size
+const columnsDefault = 80
+const rowsDefault = 24
 
 export function createConsole({ out, err, json, environment }: ConsoleOptions): Console {
   const isDumb = environment['TERM'] === 'dumb'
@@ -56,7 +62,7 @@ export function createConsole({ out, err, json, environment }: ConsoleOptions): 
   }
 
   function draw(lines: readonly string[]): string {
-    const columnsMax = (err.columns ?? 80) - 1
+    const columnsMax = sizeOr(err.columns, columnsDefault) - 1
     drawn = lines.map((line) => shorten(line, columnsMax))
     return drawn.map((line) => `${line}\n`).join('')
   }
@@ -80,7 +86,7 @@ export function createConsole({ out, err, json, environment }: ConsoleOptions): 
     json,
     isLive,
     get statusLinesMax() {
-      return Math.max((err.rows ?? 24) - 4, 3)
+      return Math.max(sizeOr(err.rows, rowsDefault) - 4, 3)
     },
     style,
     print: (line) => writeAbove(out, `${line}\n`),

@@ -45,7 +45,7 @@ export function createProgress({ console, now, total }: ProgressOptions): Progre
     const active = [...rows].slice(0, console.statusLinesMax)
     const hiddenCount = rows.size - active.length
     const lines = active.map(([label, row]) => rowLine(label, row))
-    if (hiddenCount > 0) lines.push(console.style('dim', `  and ${formatCount(hiddenCount, 'more file')}`))
+    if (hiddenCount > 0) lines.push(`  and ${formatCount(hiddenCount, 'more file')}`)
     lines.push(totalLine())
     console.setStatus(lines)
   }
@@ -70,7 +70,7 @@ export function createProgress({ console, now, total }: ProgressOptions): Progre
         `${formatBytes(sentBytes)} of ${formatBytes(total.sizeBytes)} sent${sentBytes < total.sizeBytes ? pace : ''}`,
       )
     }
-    return console.style('dim', `  ${parts.join(', ')}`)
+    return `  ${parts.join(', ')}`
   }
 
   function tellSteps(label: string, before: JobResource | undefined, job: JobResource): void {
