@@ -4,12 +4,14 @@
 //
 // This file: every processor there is. A new one gets its line here and, the compiler insists, in runs.ts.
 
+import { classifyRules } from './analyzer/classify-rules.ts'
 import { dataProfile } from './analyzer/data-profile.ts'
 import { documentText } from './analyzer/document-text.ts'
 import { imageMetadata } from './analyzer/image-metadata.ts'
 import { reportPdf } from './analyzer/report-pdf.ts'
 import { textJoin } from './analyzer/text-join.ts'
 import { textLanguage } from './analyzer/text-language.ts'
+import { textPii } from './analyzer/text-pii.ts'
 import { archiveTier } from './archiver/archive-tier.ts'
 import { fileCollect } from './collector/file-collect.ts'
 import { searchIndex } from './indexer/search-index.ts'
@@ -25,6 +27,7 @@ import type { Processor } from './processor.ts'
 export const processors = {
   'archive.extract': archiveExtract,
   'archive.tier': archiveTier,
+  'classify.rules': classifyRules,
   'data.convert': dataConvert,
   'data.profile': dataProfile,
   'data.validate': dataValidate,
@@ -39,6 +42,7 @@ export const processors = {
   'text.encoding': textEncoding,
   'text.join': textJoin,
   'text.language': textLanguage,
+  'text.pii': textPii,
 } satisfies Record<string, Processor>
 
 export type ProcessorName = keyof typeof processors

@@ -44,6 +44,8 @@ interface DocumentText {
 /** What a reader tells beside the text. */
 type ReaderFacts = Partial<DocumentProperties> & { pagesCount?: number; encoding?: string; mail?: MailFacts }
 
+type CountedPage = TextPage & { wordsCount: number }
+
 type Parameters = TypedRun<typeof documentText.parameters>['parameters']
 
 /** As much text as the search index takes. */
@@ -62,9 +64,12 @@ export const run = defineRun(documentText, async ({ parameters, outputFolder, ..
   const pages = createTextPages(parameters.characters)
   const facts = await readDocument(format, file, parameters, pages)
   const read = pages.finish()
-  const texts = read.pages.map(({ text }) => text)
-  const wholeText = texts.filter((text) => text !== '').join('\n\n')
-  const scanned = read.pages.filter(({ text, hasImages }) => hasImages === true && text.length <= charactersOfScanMax)
+  const told = read.pages.map((page) => ({ ...page, wordsCount: wordsCount(page.text) }))
+  const wholeText = told
+    .map(({ text }) => text)
+    .filter((text) => text !== '')
+    .join('\n\n')
+  const scanned = told.filter(({ text, hasImages }) => hasImages === true && text.length <= charactersOfScanMax)
   const result: DocumentText = {
     kind: 'document-text',
     format,
@@ -72,15 +77,15 @@ export const run = defineRun(documentText, async ({ parameters, outputFolder, ..
     author: facts.author ?? null,
     pages_count: facts.pagesCount ?? read.pages.length,
     pages_read_count: read.pages.length,
-    characters_count: texts.reduce((sum, { length }) => sum + length, 0),
-    words_count: texts.reduce((sum, text) => sum + wordsCount(text), 0),
+    characters_count: told.reduce((sum, { text }) => sum + text.length, 0),
+    words_count: told.reduce((sum, page) => sum + page.wordsCount, 0),
     truncated: read.isCut,
     needs_ocr: format === 'pdf' && scanned.length > 0,
     pages_for_ocr: format === 'pdf' ? scanned.slice(0, pagesForOcrToldMax).map(({ number }) => number) : [],
     ...(facts.encoding === undefined ? {} : { encoding: facts.encoding }),
     ...(facts.mail === undefined ? {} : { mail: facts.mail }),
   }
-  const outputs = wholeText === '' ? [] : await writeOutputs({ file, outputFolder, pages: read.pages, wholeText })
+  const outputs = wholeText === '' ? [] : await writeOutputs({ file, outputFolder, pages: told, wholeText })
   const foundText = wholeText.slice(0, foundTextCharactersMax).toWellFormed()
   return done(outputs, result, { recordsCount: read.pages.length, ...(foundText === '' ? {} : { foundText }) })
 })
@@ -151,7 +156,7 @@ function wordsCount(text: string): number {
 async function writeOutputs(options: {
   file: InputFile
   outputFolder: string
-  pages: TextPage[]
+  pages: CountedPage[]
   wholeText: string
 }): Promise<OutputFile[]> {
   const { file, outputFolder, pages, wholeText } = options
@@ -163,11 +168,11 @@ async function writeOutputs(options: {
   ]
 }
 
-function* pagesJson(pages: TextPage[]): Generator<string> {
+function* pagesJson(pages: CountedPage[]): Generator<string> {
   let separator = '[\n'
-  for (const { number, title, text } of pages) {
+  for (const { number, title, text, wordsCount } of pages) {
     yield separator
-    yield JSON.stringify({ number, title, characters_count: text.length, words_count: wordsCount(text), text })
+    yield JSON.stringify({ number, title, characters_count: text.length, words_count: wordsCount, text })
     separator = ',\n'
   }
   yield '\n]\n'
