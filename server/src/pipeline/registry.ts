@@ -8,6 +8,7 @@ import { classifyRules } from './analyzer/classify-rules.ts'
 import { dataProfile } from './analyzer/data-profile.ts'
 import { documentText } from './analyzer/document-text.ts'
 import { imageMetadata } from './analyzer/image-metadata.ts'
+import { mediaProbe } from './analyzer/media-probe.ts'
 import { reportPdf } from './analyzer/report-pdf.ts'
 import { textJoin } from './analyzer/text-join.ts'
 import { textLanguage } from './analyzer/text-language.ts'
@@ -18,6 +19,7 @@ import { searchIndex } from './indexer/search-index.ts'
 import { archiveExtract } from './transformer/archive-extract.ts'
 import { dataConvert } from './transformer/data-convert.ts'
 import { documentRender } from './transformer/document-render.ts'
+import { imageConvert } from './transformer/image-convert.ts'
 import { imageThumbnail } from './transformer/image-thumbnail.ts'
 import { textEncoding } from './transformer/text-encoding.ts'
 import { dataValidate } from './validator/data-validate.ts'
@@ -35,8 +37,10 @@ export const processors = {
   'document.text': documentText,
   'file.collect': fileCollect,
   'file.ingest': fileIngest,
+  'image.convert': imageConvert,
   'image.metadata': imageMetadata,
   'image.thumbnail': imageThumbnail,
+  'media.probe': mediaProbe,
   'report.pdf': reportPdf,
   'search.index': searchIndex,
   'text.encoding': textEncoding,
