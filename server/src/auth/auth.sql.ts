@@ -25,6 +25,10 @@ export async function listSecrets(sql: Sql, prefix: string): Promise<SecretRow[]
   return rows
 }
 
+export async function updateSecret(sql: Sql, name: string, wrapped: Uint8Array): Promise<void> {
+  await sql.query('update installation_secret set wrapped = $2 where name = $1', [name, wrapped])
+}
+
 // People ------------------------------------------------------------------------------------------------------
 
 export interface AccountRow {

@@ -3,7 +3,7 @@
 
 import type { Database } from '../platform/database.ts'
 import { invariant } from '../platform/problem.ts'
-import { insertSecretIfAbsent, listSecrets } from './auth.sql.ts'
+import { insertSecretIfAbsent, listSecrets, updateSecret } from './auth.sql.ts'
 
 /** Seals a secret under the master key; the name is bound to it, so that two cannot be swapped. */
 export interface SecretWrapping {
@@ -16,6 +16,8 @@ export interface InstallationSecrets {
   getOrMake(name: string, make: () => Uint8Array): Promise<Uint8Array>
   /** All secrets whose names begin so, oldest first. */
   list(prefix: string): Promise<{ name: string; secret: Uint8Array }[]>
+  /** Wraps every secret anew, under the master key that is in force now; answers how many there were. */
+  rewrapAll(): Promise<number>
 }
 
 export function createInstallationSecrets(deps: { database: Database; wrapping: SecretWrapping }): InstallationSecrets {
@@ -28,6 +30,11 @@ export function createInstallationSecrets(deps: { database: Database; wrapping: 
 
   return {
     list,
+    async rewrapAll() {
+      const secrets = await list('')
+      for (const { name, secret } of secrets) await updateSecret(database, name, await wrapping.wrap(name, secret))
+      return secrets.length
+    },
     async getOrMake(name, make) {
       const find = async () => (await list(name)).find((found) => found.name === name)?.secret
       const found = await find()

@@ -44,3 +44,9 @@ export async function countTenants(sql: Sql): Promise<number> {
   const { rows } = await sql.query<{ count: number }>('select count(*)::int as count from tenant')
   return rows[0]?.count ?? 0
 }
+
+/** Row ids of all tenants, oldest first. */
+export async function listTenantIds(sql: Sql): Promise<number[]> {
+  const { rows } = await sql.query<{ id: number }>('select id from tenant order by id')
+  return rows.map((row) => row.id)
+}

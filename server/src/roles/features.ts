@@ -1,0 +1,102 @@
+// The features over the parts: each constructed once, with what it depends on. Which of them a process serves is the
+// business of services.ts.
+
+import { createFigures } from '../analytics/figures.ts'
+import { createEventStream, type EventStream } from '../analytics/event-stream.ts'
+import { analyticsRoutes } from '../analytics/analytics-routes.ts'
+import { authRoutes } from '../auth/auth-routes.ts'
+import { createAuth, type Auth } from '../auth/auth.ts'
+import { createServeObject } from '../files/content.ts'
+import { fileRoutes } from '../files/file-routes.ts'
+import { createFiles } from '../files/files.ts'
+import { readBuiltInPipelines } from '../pipeline/built-in.ts'
+import { processors } from '../pipeline/registry.ts'
+import type { Tx } from '../platform/database.ts'
+import { createIdempotency, type Idempotency } from '../platform/idempotency.ts'
+import type { RouteGroup } from '../platform/routes.ts'
+import type { OperationId } from '@millrace/contract'
+import { createCatalogue, type Catalogue } from '../processing/catalogue.ts'
+import { createEngine, type Engine } from '../processing/engine.ts'
+import type { EngineStore } from '../processing/engine-store.ts'
+import { createEstimateStore } from '../processing/estimate.sql.ts'
+import { createEstimates, type Estimates } from '../processing/estimates.ts'
+import { createJobControl } from '../processing/job-control.ts'
+import { jobRoutes } from '../processing/job-routes.ts'
+import { createJobSubmission } from '../processing/job-submission.ts'
+import { pipelineRoutes } from '../processing/pipeline-routes.ts'
+import { createPipelines } from '../processing/pipelines.ts'
+import { createSqlStore } from '../processing/sql-store.ts'
+import { createPostgresSearch } from '../search/postgres.ts'
+import { readTenantLimits } from '../tenants/limits.ts'
+import { createQuota, type Quota } from '../tenants/quota.ts'
+import { createTenants, type Tenants } from '../tenants/tenant.ts'
+import { uploadRoutes } from '../upload/upload-routes.ts'
+import { createUploads } from '../upload/uploads.ts'
+import type { Parts } from './parts.ts'
+import { hasProgram } from './programs.ts'
+
+export interface Features {
+  readonly auth: Auth
+  readonly tenants: Tenants
+  readonly quota: Quota
+  readonly idempotency: Idempotency
+  readonly catalogue: Catalogue
+  readonly engine: Engine
+  readonly engineStore: EngineStore
+  readonly estimates: Estimates
+  readonly eventStream: EventStream
+  /** Operations of role api. Together with those of uploadRoutes they are all that the contract has. */
+  readonly apiRoutes: RouteGroup<Exclude<OperationId, UploadOperation>>
+  readonly uploadRoutes: RouteGroup<UploadOperation>
+}
+
+type UploadOperation = 'uploadFile' | 'uploadFileVersion'
+
+/** Makes the installation's secrets at the very first start. Throws Problem('database_unavailable'). */
+export async function createFeatures(parts: Parts): Promise<Features> {
+  const { config, database, clock, ids, log, wake, vault, limiter } = parts
+  const auth = await createAuth({ database, clock, ids, log, limiter, wrapping: parts.secretWrapping })
+  const tenants = createTenants({ database, hashPassword: (password) => auth.passwords.hash(password) })
+  const quota = createQuota({ database })
+  const idempotency = createIdempotency({ database, ids })
+  const searchIndex = createPostgresSearch()
+  const catalogue = await createCatalogue({ processors, hasProgram })
+  const pipelines = createPipelines({ catalogue, builtIn: await readBuiltInPipelines() })
+  const engineStore = createSqlStore({ database, pipelines, quota, searchIndex })
+  const estimates = createEstimates({ store: createEstimateStore(database), catalogue, clock, log })
+  const engine = createEngine({ store: engineStore, catalogue, estimates, random: Math.random })
+  const submission = createJobSubmission({ store: engineStore, pipelines, catalogue, estimates, clock })
+  const control = createJobControl({ engine, wake })
+  const serveObject = createServeObject({ database, vault, ids })
+  const metadataBytesMax = async (tx: Tx, tenantId: number): Promise<number> =>
+    (await readTenantLimits(tx, tenantId)).metadataBytesMax
+  const files = createFiles({ database, searchIndex, metadataBytesMax })
+  const uploads = createUploads({ database, vault, quota, submission, idempotency, wake, clock })
+  const eventStream = createEventStream({ database, wake, clock, log })
+  const figures = createFigures({ database, clock, storagePricePerGbMonth: config.storagePricePerGbMonth })
+  const jobs = jobRoutes({ database, catalogue, submission, control, serveObject, wake })
+  const identity = authRoutes({ auth, database, clock })
+  const pipeline = pipelineRoutes({ database, pipelines, catalogue })
+  return {
+    auth,
+    tenants,
+    quota,
+    idempotency,
+    catalogue,
+    engine,
+    engineStore,
+    estimates,
+    eventStream,
+    apiRoutes: {
+      ...identity,
+      ...fileRoutes({ database, files, searchIndex, serveObject, wake }),
+      ...jobs,
+      ...pipeline,
+      ...analyticsRoutes({ database, eventStream, figures, parts: parts.descriptions }),
+      createApiKey: idempotency.wrap('createApiKey', identity.createApiKey),
+      createJob: idempotency.wrap('createJob', jobs.createJob),
+      createPipeline: idempotency.wrap('createPipeline', pipeline.createPipeline),
+    },
+    uploadRoutes: uploadRoutes({ database, uploads, idempotency }),
+  }
+}
