@@ -27,6 +27,8 @@ export interface ServerChild {
   /** Exit code or signal, once it has ended. */
   readonly ended: Promise<number | string>
   hasEnded(): boolean
+  /** Whether it has told its person where it is. */
+  hasAnnounced(): boolean
   send(signal: NodeJS.Signals): void
   /** The last of what it wrote, for people. */
   log(): Promise<string>
@@ -40,6 +42,8 @@ export function startServerChild({ name, args, environment, logFile }: ServerChi
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: process.env['TMPDIR'], ...environment },
   })
+  let announced = false
+  child.stdout.on('data', (chunk: Buffer) => (announced ||= chunk.includes('Millrace is ready at')))
   child.stdout.pipe(log, { end: false })
   child.stderr.pipe(log, { end: false })
   const ended = endOf(child)
@@ -47,6 +51,7 @@ export function startServerChild({ name, args, environment, logFile }: ServerChi
     pid: child.pid ?? 0,
     ended,
     hasEnded: () => child.exitCode !== null || child.signalCode !== null,
+    hasAnnounced: () => announced,
     send: (signal) => void child.kill(signal),
     log: async () => (await readFile(logFile, 'utf8').catch(() => '')).slice(-logTailChars),
   }
@@ -58,12 +63,12 @@ async function endOf(child: ChildProcess): Promise<number | string> {
   return code ?? signal ?? 'unknown end'
 }
 
-/** Waits until the process says that it is ready. Throws with the end of its log when it ends or stays silent. */
+/** Waits until the process is ready and has said so. Throws with the end of its log when it ends or stays silent. */
 export async function untilReady(child: ServerChild, url: string, name: string): Promise<void> {
   const deadline = Date.now() + readyDeadlineMs
   while (Date.now() < deadline && !child.hasEnded()) {
     const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined)
-    if (answer?.ok) return
+    if (answer?.ok && child.hasAnnounced()) return
     await delay(readyPollMs)
   }
   throw new Error(`${name} did not get ready.\n${await child.log()}`)

@@ -173,7 +173,11 @@ function createApp(options: GatewayOptions): FastifyInstance {
   return app
 }
 
-/** Reads on for a moment after an early refusal, so that the client gets to see it, then lets go of the connection. */
+/**
+ * Reads on for a moment after an early refusal, so that the client gets to see it, then lets go of the connection. The
+ * refusal does not say "connection: close": Node would close at once, and a client that is still writing would learn of
+ * a broken pipe before it had read why.
+ */
 async function lingerOverUnreadBody(request: FastifyRequest): Promise<void> {
   if (!hasUnreadBody(request) || request.raw.destroyed) return
   request.raw.resume()

@@ -61,8 +61,6 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (status === 429 || status === 503) {
     reply.header('retry-after', String(Math.max(1, Math.ceil(problem.retryAfterSeconds ?? retryAfterSecondsDefault))))
   }
-  // A body that was not read to its end would be read as the next request.
-  if (hasUnreadBody(request)) reply.header('connection', 'close')
   // A handler may have begun to describe another body.
   for (const name of ['content-length', 'content-range', 'content-disposition', 'content-encoding', 'etag']) {
     reply.removeHeader(name)
