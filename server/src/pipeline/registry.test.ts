@@ -15,6 +15,10 @@ describe.each(Object.entries<Processor>(processors))('%s', (name, processor) => 
     expect([limits.memoryBytes, limits.timeoutMs, cost.baseMs, version].every((figure) => figure > 0)).toBe(true)
   })
 
+  it('has room for itself in a warm child, which may hold 768 MiB of other libraries when it begins', () => {
+    if (processor.isolation === 'warm') expect(processor.limits.memoryBytes).toBeGreaterThanOrEqual(1024 ** 3)
+  })
+
   it('describes its parameters, knows no others, and has defaults that fit', () => {
     const { parameters } = processor
     expect(parameters).toMatchObject({ type: 'object', additionalProperties: false })

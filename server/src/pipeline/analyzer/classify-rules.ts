@@ -34,7 +34,7 @@ export const classifyRules = defineProcessor({
     },
     { additionalProperties: false },
   ),
-  limits: { memoryBytes: 512 * 1024 ** 2, timeoutMs: 60_000, outputBytesMax: 1024 ** 2, outputFilesMax: 0 },
+  limits: { memoryBytes: 1024 ** 3, timeoutMs: 60_000, outputBytesMax: 1024 ** 2, outputFilesMax: 0 },
   costClass: 'S',
   cost: { baseMs: 3, perMbMs: 5 },
   isolation: 'warm',

@@ -19,7 +19,7 @@ export const imageMetadata = defineProcessor({
     },
     { additionalProperties: false },
   ),
-  limits: { memoryBytes: 512 * 1024 ** 2, timeoutMs: 30_000, outputBytesMax: 1024 ** 2, outputFilesMax: 0 },
+  limits: { memoryBytes: 1024 ** 3, timeoutMs: 30_000, outputBytesMax: 1024 ** 2, outputFilesMax: 0 },
   costClass: 'S',
   cost: { baseMs: 3, perMbMs: 0 },
   isolation: 'warm',

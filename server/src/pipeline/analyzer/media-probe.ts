@@ -20,7 +20,7 @@ export const mediaProbe = defineProcessor({
     },
     { additionalProperties: false },
   ),
-  limits: { memoryBytes: 512 * 1024 ** 2, timeoutMs: 60_000, outputBytesMax: 0, outputFilesMax: 0 },
+  limits: { memoryBytes: 1024 ** 3, timeoutMs: 60_000, outputBytesMax: 0, outputFilesMax: 0 },
   costClass: 'M',
   cost: { baseMs: 40, perMbMs: 1 },
   isolation: 'warm',

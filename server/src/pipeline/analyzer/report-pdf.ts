@@ -23,7 +23,7 @@ export const reportPdf = defineProcessor({
     },
     { additionalProperties: false },
   ),
-  limits: { memoryBytes: 768 * 1024 ** 2, timeoutMs: 60_000, outputBytesMax: 64 * 1024 ** 2, outputFilesMax: 1 },
+  limits: { memoryBytes: 1024 ** 3, timeoutMs: 60_000, outputBytesMax: 64 * 1024 ** 2, outputFilesMax: 1 },
   costClass: 'L',
   cost: { baseMs: 250, perMbMs: 0 },
   isolation: 'warm',

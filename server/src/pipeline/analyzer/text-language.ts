@@ -11,7 +11,7 @@ export const textLanguage = defineProcessor({
   summary: 'Tells the language of a text, with the ones that come next. Knows 60 languages.',
   accepts: textTypes,
   parameters: Type.Object({}, { additionalProperties: false }),
-  limits: { memoryBytes: 512 * 1024 ** 2, timeoutMs: 60_000, outputBytesMax: 1024 ** 2, outputFilesMax: 0 },
+  limits: { memoryBytes: 1024 ** 3, timeoutMs: 60_000, outputBytesMax: 1024 ** 2, outputFilesMax: 0 },
   costClass: 'S',
   cost: { baseMs: 2, perMbMs: 1 },
   isolation: 'warm',

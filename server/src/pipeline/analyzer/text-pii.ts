@@ -43,7 +43,7 @@ export const textPii = defineProcessor({
     },
     { additionalProperties: false },
   ),
-  limits: { memoryBytes: 512 * 1024 ** 2, timeoutMs: 300_000, outputBytesMax: 4 * 1024 ** 3, outputFilesMax: 100 },
+  limits: { memoryBytes: 1024 ** 3, timeoutMs: 300_000, outputBytesMax: 4 * 1024 ** 3, outputFilesMax: 100 },
   costClass: 'M',
   cost: { baseMs: 2, perMbMs: 60 },
   isolation: 'warm',

@@ -47,7 +47,7 @@ export const archiveExtract = defineProcessor({
     { additionalProperties: false },
   ),
   limits: {
-    memoryBytes: 512 * 1024 ** 2,
+    memoryBytes: 1024 ** 3,
     timeoutMs: 900_000,
     outputBytesMax: 64 * 1024 ** 3,
     outputFilesMax: membersCountMax,

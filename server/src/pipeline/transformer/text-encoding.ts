@@ -19,7 +19,7 @@ export const textEncoding = defineProcessor({
     },
     { additionalProperties: false },
   ),
-  limits: { memoryBytes: 512 * 1024 ** 2, timeoutMs: 300_000, outputBytesMax: 4 * 1024 ** 3, outputFilesMax: 1 },
+  limits: { memoryBytes: 1024 ** 3, timeoutMs: 300_000, outputBytesMax: 4 * 1024 ** 3, outputFilesMax: 1 },
   costClass: 'S',
   cost: { baseMs: 2, perMbMs: 15 },
   isolation: 'warm',

@@ -30,7 +30,7 @@ export const fileIngest = defineProcessor({
     },
     { additionalProperties: false },
   ),
-  limits: { memoryBytes: 512 * 1024 ** 2, timeoutMs: 120_000, outputBytesMax: 0, outputFilesMax: 0 },
+  limits: { memoryBytes: 1024 ** 3, timeoutMs: 120_000, outputBytesMax: 0, outputFilesMax: 0 },
   costClass: 'S',
   cost: { baseMs: 2, perMbMs: 0.6 },
   isolation: 'warm',

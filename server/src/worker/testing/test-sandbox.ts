@@ -34,7 +34,12 @@ export interface TestSandbox extends AsyncDisposable {
 
 export const hostileRunsFile = fileURLToPath(new URL('hostile-runs.ts', import.meta.url))
 
-export async function openTestSandbox(level: SandboxLevel, parent?: string): Promise<TestSandbox> {
+/** Runs the hostile processors unless another file of runs is given. */
+export async function openTestSandbox(
+  level: SandboxLevel,
+  parent?: string,
+  runsFile = hostileRunsFile,
+): Promise<TestSandbox> {
   const scratchFolder = parent ?? (await mkdtemp(path.join(tmpdir(), 'millrace-sandbox-')))
   const sandbox = await createSandbox({
     level,
@@ -43,7 +48,7 @@ export async function openTestSandbox(level: SandboxLevel, parent?: string): Pro
     clock: systemClock,
     ids: systemIds,
     log: silentLog,
-    runsFile: hostileRunsFile,
+    runsFile,
   })
   const house: TestSandbox = {
     sandbox,
