@@ -212,6 +212,7 @@ export const problems = {
     true,
   ),
   database_unavailable: kind(503, 'The database does not answer.', 'Try again in a moment.', true),
+  queue_unavailable: kind(503, 'The queue does not answer.', 'Try again in a moment.', true),
   disk_full: kind(507, 'A disk of the server is full.', 'The operator must free room.', true),
   setting_invalid: kind(500, 'A setting is missing or wrong.', 'Correct the setting that the detail names.'),
   internal: kind(500, 'Something broke on our side.', 'Try again; if it persists, report the request_id.', true),

@@ -8,7 +8,7 @@ const tasks = (count: number) => Array.from({ length: count }, () => ({ taskId: 
 
 describeReadyQueue('ready queue in the process', async () => {
   const queue = createInProcessQueue({ clock: systemClock })
-  return { queue, dispatch: async (_, count) => tasks(count), claim: async () => {}, close: () => queue.close() }
+  return { queue, dispatch: async (_, count) => tasks(count), close: () => queue.close() }
 })
 
 it('holds a task once, at its newest epoch, however often it is offered', async () => {

@@ -1,0 +1,239 @@
+// The ready queue on Redis or Valkey, by BullMQ, one of its queues per pool. It carries ids and nothing else.
+//
+// Of BullMQ's delivery only the hand-out is used: a job is completed, and with that removed, as soon as it was fetched,
+// because the lease of its task in the database is what brings it back when its taker dies. So: one attempt, nothing
+// kept, and of a job that its taker fetched and could not complete, the stalled check makes nothing but a removed one.
+// The id of a job is task and epoch, which makes an offer that is sent twice one job.
+//
+// All keys of a pool share a hash tag, so that a cluster keeps them in one slot.
+
+import { Queue, Worker, type Job } from 'bullmq'
+import type { Clock } from '../platform/clock.ts'
+import type { Ids } from '../platform/ids.ts'
+import type { Log } from '../platform/log.ts'
+import { Problem } from '../platform/problem.ts'
+import type { RedisConnection } from '../platform/redis.ts'
+import { createBell, type Bell } from './bell.ts'
+import type { ReadyQueue, ReadyTask } from './ready-queue.ts'
+
+export interface BullmqQueueDependencies {
+  redis: RedisConnection
+  clock: Clock
+  ids: Ids
+  log: Log
+  /** Of all keys, with a hash tag. */
+  prefix?: string
+}
+
+interface Pool {
+  name: string
+  queue: Queue<JobData>
+  /** Made by the first take; processes that only offer need no second connection. */
+  worker: Worker<JobData> | undefined
+  bell: Bell
+  /** Arrived while nobody waited any more. */
+  spare: ReadyTask[]
+  isWaiting: boolean
+}
+interface JobData {
+  /** Row id of the tenant. */
+  t: number
+}
+
+const prefixDefault = '{millrace}'
+/** How long a blocked fetch stays before it looks whether anybody still wants it. */
+const blockSeconds = 2
+const fetchesAtOnce = 16
+const pushBatchCount = 500
+const eventsKeptCount = 100
+
+/**
+ * Throws Problem('setting_invalid') when the server may evict keys. When it does not answer now, the check is made up
+ * for at the first call that reaches it, and calls fail with that Problem.
+ */
+export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<ReadyQueue> {
+  const { redis, clock, ids, log, prefix = prefixDefault } = deps
+  const pools = new Map<number, Pool>()
+  const requireNoEviction = onceTrue(() => checkEviction(redis))
+  const sentinel = createSentinel({ redis, ids, key: `${prefix}:intact` })
+  let closed = false
+
+  await requireNoEviction().catch((error: unknown) => {
+    if (error instanceof Problem && error.code === 'setting_invalid') throw error
+    log.warn('queue.redis_unreachable')
+  })
+
+  const options = { connection: redis.client, prefix, skipVersionCheck: true, skipWaitingForReady: true }
+  const quiet = (error: Error): void => log.debug('queue.redis_error', { error: error.message })
+
+  const poolOf = (number: number): Pool => {
+    let pool = pools.get(number)
+    if (pool === undefined) {
+      const name = `ready-${number}`
+      const queue = new Queue<JobData>(name, {
+        ...options,
+        skipMetasUpdate: true,
+        streams: { events: { maxLen: eventsKeptCount } },
+        defaultJobOptions: { attempts: 1, removeOnComplete: true, removeOnFail: true },
+      })
+      queue.on('error', quiet)
+      pool = { name, queue, worker: undefined, bell: createBell(clock), spare: [], isWaiting: false }
+      pools.set(number, pool)
+    }
+    return pool
+  }
+
+  const workerOf = (pool: Pool): Worker<JobData> => {
+    if (pool.worker === undefined) {
+      const worker = new Worker<JobData>(pool.name, null, {
+        ...options,
+        autorun: false,
+        maxStalledCount: 0,
+        drainDelay: blockSeconds,
+      })
+      worker.on('error', quiet)
+      void worker.startStalledCheckTimer().catch(quiet)
+      pool.worker = worker
+    }
+    return pool.worker
+  }
+
+  async function fetchOne(worker: Worker<JobData>, block: boolean): Promise<ReadyTask | undefined> {
+    const token = 'taken'
+    const job = (await worker.getNextJob(token, { block })) as Job<JobData> | undefined
+    if (job === undefined) return undefined
+    // Not waited for: when it fails, the stalled check removes the job.
+    void job.moveToCompleted('', token, false).catch(quiet)
+    return toTask(job)
+  }
+
+  /** What is there, without waiting. */
+  async function fetchMany(pool: Pool, max: number): Promise<ReadyTask[]> {
+    const worker = workerOf(pool)
+    const tasks = pool.spare.splice(0, max)
+    while (tasks.length < max) {
+      const count = tasks.length === 0 ? 1 : Math.min(fetchesAtOnce, max - tasks.length)
+      const fetched = await redis.call(() => Promise.all(Array.from({ length: count }, () => fetchOne(worker, false))))
+      tasks.push(...fetched.filter((task) => task !== undefined))
+      if (fetched.includes(undefined)) break
+    }
+    return tasks
+  }
+
+  /** Blocks at the server until a job comes, for whoever takes then; one at a time per pool. */
+  function awaitOne(pool: Pool): void {
+    if (pool.isWaiting || closed) return
+    pool.isWaiting = true
+    fetchOne(workerOf(pool), true)
+      .then((task) => {
+        if (task) pool.spare.push(task)
+      })
+      .catch(quiet)
+      .finally(() => {
+        pool.isWaiting = false
+        pool.bell.ring()
+      })
+  }
+
+  return {
+    kind: 'bullmq',
+
+    async push(number, tasks) {
+      await requireNoEviction()
+      const { queue } = poolOf(number)
+      for (let at = 0; at < tasks.length; at += pushBatchCount) {
+        const jobs = tasks.slice(at, at + pushBatchCount).map(toJob)
+        await redis.call(() => queue.addBulk(jobs))
+      }
+    },
+
+    depth: (number) => redis.call(() => poolOf(number).queue.getWaitingCount()),
+
+    async take(number, { max, waitMs, signal }) {
+      await requireNoEviction()
+      const pool = poolOf(number)
+      const end = clock.monotonicMs() + waitMs
+      for (;;) {
+        const { count } = pool.bell
+        if (closed || signal.aborted) return []
+        const taken = await fetchMany(pool, max)
+        const leftMs = end - clock.monotonicMs()
+        if (taken.length > 0 || leftMs <= 0) return taken
+        awaitOne(pool)
+        await pool.bell.wait(count, { ms: leftMs, signal })
+      }
+    },
+
+    async intact() {
+      await requireNoEviction()
+      return sentinel.isIntact()
+    },
+
+    async close() {
+      if (closed) return
+      closed = true
+      const ends = [...pools.values()].flatMap(({ bell, queue, worker, spare }): Promise<unknown>[] => {
+        bell.ring()
+        const handBack = queue.addBulk(spare.splice(0).map(toJob)).finally(() => void queue.close())
+        return [handBack, ...(worker ? [worker.close(true)] : [])]
+      })
+      await redis.call(() => Promise.allSettled(ends)).catch(quiet)
+    },
+  }
+}
+
+const toJob = ({ taskId, epoch, tenantId }: ReadyTask) => ({
+  name: 'task',
+  data: { t: tenantId },
+  opts: { jobId: `${taskId}-${epoch}` },
+})
+
+function toTask(job: Job<JobData>): ReadyTask | undefined {
+  const [taskId = NaN, epoch = NaN] = (job.id ?? '').split('-').map(Number)
+  const tenantId = job.data.t
+  // Somebody else may write into the same server; what is no offer of ours is dropped.
+  return [taskId, epoch, tenantId].every(Number.isSafeInteger) ? { taskId, epoch, tenantId } : undefined
+}
+
+/** Throws Problem('setting_invalid') for a server that may drop entries of a queue to make room. */
+async function checkEviction(redis: RedisConnection): Promise<void> {
+  const policy = /^maxmemory_policy:(\S+)/m.exec(await redis.call((client) => client.info('memory')))?.[1]
+  if (policy === undefined || policy === 'noeviction') return
+  throw new Problem('setting_invalid', {
+    detail:
+      `REDIS_URL: the server evicts keys when its memory is full (maxmemory-policy ${policy}), which would lose entries ` +
+      'of the queue; expected maxmemory-policy noeviction.',
+  })
+}
+
+/** Runs the check until it has passed once. */
+function onceTrue(check: () => Promise<void>): () => Promise<void> {
+  let passed: Promise<void> | undefined
+  return () => {
+    passed ??= check().catch((error: unknown) => {
+      passed = undefined
+      throw error
+    })
+    return passed
+  }
+}
+
+/** Tells whether the server still holds what it held: a key that vanishes with the rest, and the id of its run. */
+function createSentinel({ redis, ids, key }: { redis: RedisConnection; ids: Ids; key: string }) {
+  let known: string | undefined
+  return {
+    async isIntact(): Promise<boolean> {
+      const found = await redis.call(async (client) => {
+        const [run, , mark] = await Promise.all([
+          client.info('server'),
+          client.set(key, ids.randomHex(16), 'NX'),
+          client.get(key),
+        ])
+        return `${/^run_id:(\S+)/m.exec(run)?.[1] ?? ''} ${mark ?? ''}`
+      })
+      const intact = known === undefined || known === found
+      known = found
+      return intact
+    },
+  }
+}
