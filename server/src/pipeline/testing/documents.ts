@@ -7,10 +7,12 @@ export interface TestPdf {
   pages?: string[]
   /** Dictionary of an encryption, as it is written. */
   encryption?: string
+  /** In hexadecimal, as an encryption needs it. */
+  id?: string
 }
 
 /** A PDF with these lines of text, one page each. */
-export function pdfOf({ pages = ['Hello'], encryption }: TestPdf = {}): Buffer {
+export function pdfOf({ pages = ['Hello'], encryption, id = '00112233' }: TestPdf = {}): Buffer {
   const font = 3 + pages.length * 2
   const pageObjects = pages.flatMap((text, index) => {
     const content = `BT /F1 24 Tf 40 100 Td (${text.replaceAll(/[\\()]/g, '\\$&')}) Tj ET`
@@ -33,7 +35,7 @@ export function pdfOf({ pages = ['Hello'], encryption }: TestPdf = {}): Buffer {
     text += `${index + 1} 0 obj\n${object}\nendobj\n`
     return `${String(at).padStart(10, '0')} 00000 n \n`
   })
-  const encrypt = encryption === undefined ? '' : `/Encrypt ${objects.length} 0 R /ID [<00112233><00112233>] `
+  const encrypt = encryption === undefined ? '' : `/Encrypt ${objects.length} 0 R /ID [<${id}><${id}>] `
   const listAt = text.length
   text += `xref\n0 ${objects.length + 1}\n0000000000 65535 f \n${places.join('')}`
   text += `trailer\n<< /Size ${objects.length + 1} /Root 1 0 R ${encrypt}>>\nstartxref\n${listAt}\n%%EOF\n`

@@ -127,6 +127,18 @@ describe('a damaged file', () => {
     })
   })
 
+  it('is refused when a part that is packed in it is damaged', async () => {
+    const bytes = zipOf([
+      { name: 'a', content: noise(5000), method: 'stored' },
+      { name: 'b', content: words },
+    ])
+    for (const at of [600, 5090]) {
+      const changed = Buffer.from(bytes)
+      changed[at] = (changed[at] ?? 0) ^ 0xff
+      expect(await refusal(changed, 'a.zip')).toBe('file_unreadable')
+    }
+  })
+
   it('is told and let through when only a report is wanted', async () => {
     expect(await found(jpeg.subarray(0, jpeg.length / 2), 'a.jpg')).toMatchObject({
       is_whole: false,
@@ -156,6 +168,74 @@ describe('a protected file', () => {
     expect(await refusal(pdfOf({ encryption: foreign }), 'a.pdf')).toBe('file_encrypted')
     const asks = `<< /Filter /Standard /V 1 /R 2 /P -4 /O <${'00'.repeat(32)}> /U <${'11'.repeat(32)}> >>`
     expect(await refusal(pdfOf({ encryption: asks }), 'a.pdf')).toBe('file_encrypted')
+  })
+})
+
+describe('a PDF that is protected against changes only', () => {
+  const strong = '/CF << /StdCF << /AuthEvent /DocOpen /CFM /AESV3 /Length 32 >> >> /Length 256 /P -4'
+  // Dictionaries and ids as qpdf 11 wrote them; the first of each pair has no user password.
+  const pairs: [string, [dictionary: string, id: string], [dictionary: string, id: string]][] = [
+    [
+      '2',
+      [
+        '/V 1 /R 2 /Length 40 /P -4 /O <c92422687facee686e373f10b5c7d04738053152f7e2ee30e11c69ec442576ab> /U <a9f36f058edc27034902ff3a683b772a148f9eae9cbe6b2d91b1d1c23282888a>',
+        '02192f2a77d539da1c76d4a808b12c94',
+      ],
+      [
+        '/V 1 /R 2 /Length 40 /P -4 /O <92fe0f4454ad4c9644693f33c07cb54f587dce1e2682fe9ecea6107a1ef630dd> /U <507f9330cbcc2492fdbd29ffa699d471dda5d4338ebadaf28d8f08004bf7a843>',
+        '52425085929483951e63ad0d93ccf354',
+      ],
+    ],
+    [
+      '3',
+      [
+        '/V 2 /R 3 /Length 128 /P -4 /O <566fa873ee33c797cd3b904fdadf814afa34df9a38f6ed41b984e2c6da2aa6f5> /U <d29ef02ab1b0e63e770c1862f5d637600122456a91bae5134273a6db134c87c4>',
+        '9babe380956cd25661cda4f762fd5060',
+      ],
+      [
+        '/V 2 /R 3 /Length 128 /P -4 /O <0db5855fc5326569e765906caf64e4429a4c20d6e996fdef963e9b5080f9e083> /U <766c70a9904ed5e2a1e5c40d9b335d290122456a91bae5134273a6db134c87c4>',
+        '41266dbf7708c75f3120bf1b07f951e3',
+      ],
+    ],
+    [
+      '4',
+      [
+        '/CF << /StdCF << /AuthEvent /DocOpen /CFM /AESV2 /Length 16 >> >> /EncryptMetadata false /V 4 /R 4 /Length 128 /P -4 /O <566fa873ee33c797cd3b904fdadf814afa34df9a38f6ed41b984e2c6da2aa6f5> /U <e2e124d3245456a37f6d13089bb85e260122456a91bae5134273a6db134c87c4>',
+        '7deda7a7a11561cbccb67555d28d957a',
+      ],
+      [
+        '/CF << /StdCF << /AuthEvent /DocOpen /CFM /AESV2 /Length 16 >> >> /V 4 /R 4 /Length 128 /P -4 /O <566fa873ee33c797cd3b904fdadf814afa34df9a38f6ed41b984e2c6da2aa6f5> /U <e2e124d3245456a37f6d13089bb85e260122456a91bae5134273a6db134c87c4>',
+        '00',
+      ],
+    ],
+    [
+      '6',
+      [
+        `${strong} /V 5 /R 6 /O <00> /U <9917ae5643409672c687ea3a32adda0ca16729052d55ef88c8c984a4e1b97feba2eb09f89d4c4125b3dfa8308f7c0cb8>`,
+        '9b',
+      ],
+      [
+        `${strong} /V 5 /R 6 /O <00> /U <a9d59824cd361af0de12cb0ab4fcaf4a0bdee6c7bde08547699d23284f9bfeb5684eb0bac0bb4f9f92dbe403acef7850>`,
+        'fb',
+      ],
+    ],
+    [
+      '5',
+      [
+        `${strong} /V 5 /R 5 /O <00> /U <d784905bd06887887de9c460c6982b165267b11c08ab2efa9889328e1934a39c3bbbaf7323c90733660ad637d252eca1>`,
+        'a9',
+      ],
+      [
+        `${strong} /V 5 /R 5 /O <00> /U <a9d59824cd361af0de12cb0ab4fcaf4a0bdee6c7bde08547699d23284f9bfeb5684eb0bac0bb4f9f92dbe403acef7850>`,
+        'fb',
+      ],
+    ],
+  ]
+  it.each(pairs)('by revision %s opens, and does not when a password is asked for', async (_, open, closed) => {
+    const outcomes = [open, closed].map(([dictionary, id]) =>
+      refusal(pdfOf({ encryption: `<< /Filter /Standard ${dictionary} >>`, id }), 'a.pdf'),
+    )
+    expect(await Promise.all(outcomes)).toEqual(['done', 'file_encrypted'])
   })
 })
 

@@ -12,6 +12,9 @@ const entriesCountMax = 20_000
 /** Local headers that are compared with the directory. */
 const headersCountMax = 64
 
+/** As much is unpacked to compare checksums; what lies behind is left to the step that unpacks it. */
+const summedBytesMax = 32 * 1024 ** 2
+
 /** `needs` is an entry without which the file is not what it claims to be. */
 export const checkZip =
   (what: string, needs?: string): StructureCheck =>
@@ -29,15 +32,22 @@ export const checkZip =
         facts.unpacked_bytes += entry.uncompressedSize
         facts.encrypted_count += entry.isEncrypted() ? 1 : 0
         hasNeed ||= String(entry.fileNameRaw) === needs
-        if (seenCount > headersCountMax) continue
+        if (seenCount > headersCountMax || facts.unpacked_bytes > summedBytesMax || entry.isEncrypted()) continue
         const mark = await bytes.read(entry.relativeOffsetOfLocalHeader, 4)
         if (mark.toString('latin1') !== 'PK\x03\x04') throw damaged(what, 'a part is not where its list says')
+        if (entry.compressionMethod !== 0 && entry.compressionMethod !== 8) continue
+        let sum = 0
+        // Chunks are Buffers, because the stream has no encoding; yauzl holds them to the size in the list.
+        for await (const chunk of (await zip.openReadStreamPromise(entry)) as AsyncIterable<Buffer>)
+          sum = crc32(chunk, sum)
+        if (sum !== entry.crc32) throw damaged(what, 'the checksum of a part does not match')
       }
       if (facts.encrypted_count > 0)
         throw new Problem('file_encrypted', { detail: `The ${what} is protected by a password.` })
       if (!hasNeed && seenCount < entriesCountMax) throw damaged(what, `its part "${needs}" is missing`)
       return { facts: { ...facts, checked: seenCount < facts.entries_count ? 'first entries' : 'directory' } }
     } catch (cause) {
+      if (isZlibFault(cause)) throw damaged(what, 'a part cannot be unpacked', cause)
       // yauzl's errors are plain.
       if (!(cause instanceof Error) || cause.constructor !== Error) throw cause
       throw cutOff(what, 'the list of its parts at the end is missing or damaged')
@@ -62,13 +72,16 @@ export async function checkGzip(bytes: FileBytes): Promise<Structure> {
     }
     return { facts: { unpacked_bytes: sizeBytes } }
   } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && String(cause.code).startsWith('Z_'))) throw cause
+    if (!isZlibFault(cause)) throw cause
     throw cause.code === 'Z_BUF_ERROR' ? cutOff('archive') : damaged('archive', 'it cannot be unpacked', cause)
   } finally {
     source.destroy()
     unpacked.destroy()
   }
 }
+
+const isZlibFault = (error: unknown): error is Error & { code: string } =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('Z_')
 
 const blockBytes = 512
 const tarHeadersCountMax = 1_000_000

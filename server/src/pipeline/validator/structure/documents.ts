@@ -51,11 +51,26 @@ export async function checkOle(bytes: FileBytes): Promise<Structure> {
   return { facts: {} }
 }
 
+/** Groups in braces that have to be closed; a brace behind a backslash is a character. */
 export async function checkRtf(bytes: FileBytes): Promise<Structure> {
-  const tail = (await bytes.read(Math.max(0, bytes.sizeBytes - 1024), 1024)).toString('latin1')
-  const end = tail.lastIndexOf('}')
-  if (end < 0) throw cutOff('document')
-  return { facts: {}, endsAt: Math.max(0, bytes.sizeBytes - 1024) + tail.trimEnd().replace(/\0+$/, '').length }
+  const [escape, opening, closing] = [0x5c, 0x7b, 0x7d]
+  let [at, depth, isEscaped] = [0, 0, false]
+  for await (const piece of bytes.pieces()) {
+    for (const [index, byte] of piece.entries()) {
+      if (isEscaped) isEscaped = false
+      else if (byte === escape) isEscaped = true
+      else if (byte === opening) depth += 1
+      else if (byte === closing && (depth -= 1) <= 0)
+        return { facts: {}, endsAt: await blanksEnd(bytes, at + index + 1) }
+    }
+    at += piece.length
+  }
+  throw cutOff('document')
+}
+
+/** Writers end the file with a line break or a zero. */
+async function blanksEnd(bytes: FileBytes, at: number): Promise<number> {
+  return at + (/^[\s\0]*/.exec((await bytes.read(at, 64)).toString('latin1'))?.[0].length ?? 0)
 }
 
 /** Up to this size JSON is parsed; beyond it, only its beginning has to fit its end. */

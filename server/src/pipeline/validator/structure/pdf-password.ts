@@ -18,7 +18,7 @@ export async function opensWithoutPassword(bytes: FileBytes): Promise<boolean> {
   if (owner === undefined || user === undefined) return false
   const revision = numberOf(dictionary, 'R') ?? 0
   if (revision >= 5) return opensByHash(user, revision)
-  const length = revision === 2 ? 5 : Math.min(16, (numberOf(dictionary, 'Length') ?? 40) / 8)
+  const length = keyBytesOf(dictionary, revision)
   const permissions = Buffer.alloc(4)
   permissions.writeInt32LE((numberOf(dictionary, 'P') ?? 0) | 0)
   const hidesNoMetadata = revision >= 4 && /\/EncryptMetadata\s+false/.test(dictionary)
@@ -29,6 +29,12 @@ export async function opensWithoutPassword(bytes: FileBytes): Promise<boolean> {
   let proof = rc4(key, md5(padding, id))
   for (let round = 1; round < 20; round += 1) proof = rc4(Buffer.from(key.map((byte) => byte ^ round)), proof)
   return proof.subarray(0, 16).equals(user.subarray(0, 16))
+}
+
+/** Revision 4 names another length inside of its filters, and always means 16. */
+function keyBytesOf(dictionary: string, revision: number): number {
+  if (revision === 2) return 5
+  return revision === 3 ? Math.min(16, Math.max(5, (numberOf(dictionary, 'Length') ?? 40) / 8)) : 16
 }
 
 interface Trailer {
