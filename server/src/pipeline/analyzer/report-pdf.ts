@@ -27,4 +27,5 @@ export const reportPdf = defineProcessor({
   costClass: 'L',
   cost: { baseMs: 250, perMbMs: 0 },
   isolation: 'warm',
+  joins: true,
 })

@@ -28,4 +28,5 @@ export const textJoin = defineProcessor({
   costClass: 'S',
   cost: { baseMs: 2, perMbMs: 10 },
   isolation: 'warm',
+  joins: true,
 })

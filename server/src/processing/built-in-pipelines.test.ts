@@ -1,0 +1,89 @@
+import { stageNames, stageOrder } from '@millrace/contract'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { readBuiltInPipelines } from '../pipeline/built-in.ts'
+import { processors } from '../pipeline/registry.ts'
+import { createCatalogue, type Catalogue } from './catalogue.ts'
+import { acceptRank } from './content-type.ts'
+import type { PipelineDefinition } from './definition.ts'
+import { parsePipeline } from './pipeline-parser.ts'
+
+let catalogue: Catalogue
+let definitions: PipelineDefinition[]
+
+beforeAll(async () => {
+  catalogue = await createCatalogue({ processors, hasProgram: async () => true })
+  definitions = (await readBuiltInPipelines()).map((source) => {
+    const parsed = parsePipeline(source, catalogue)
+    if ('faults' in parsed) throw new Error(`${source}\n${JSON.stringify(parsed.faults, null, 2)}`)
+    return parsed.definition
+  })
+})
+
+describe('the built-in pipelines', () => {
+  it('have no fault, and there is one for each kind of file', () => {
+    expect(definitions.map(({ name }) => name).sort((a, b) => a.localeCompare(b))).toEqual([
+      'archive',
+      'document',
+      'image',
+      'media',
+      'other',
+      'table',
+      'text',
+    ])
+  })
+
+  it('check every file before anything else is done with it, and pass every stage but perhaps one in the middle', () => {
+    for (const { name, steps } of definitions) {
+      const stages = new Set(Object.values(steps).map(({ uses }) => catalogue.find(uses)?.stage ?? 'unknown'))
+      expect(steps['check'], name).toMatchObject({ uses: 'file.ingest', needs: ['collect'] })
+      expect(
+        Object.entries(steps).filter(([step, { needs }]) => step !== 'check' && needs.includes('collect')),
+        name,
+      ).toEqual([])
+      const middle = [stageOrder('transform'), stageOrder('analyze')]
+      const others = stageNames.filter((stage) => !middle.includes(stageOrder(stage)))
+      expect(
+        others.filter((stage) => !stages.has(stage)),
+        name,
+      ).toEqual([])
+    }
+  })
+
+  it.each([
+    ['image/png', 'image'],
+    ['image/svg+xml', 'image'],
+    ['text/csv', 'table'],
+    ['application/json', 'table'],
+    ['application/vnd.apache.parquet', 'table'],
+    ['application/vnd.openxmlformats-officedocument.spreadsheetml.sheet', 'table'],
+    ['application/pdf', 'document'],
+    ['application/vnd.openxmlformats-officedocument.wordprocessingml.document', 'document'],
+    ['text/html', 'document'],
+    ['message/rfc822', 'document'],
+    ['application/zip', 'archive'],
+    ['application/gzip', 'archive'],
+    ['text/plain', 'text'],
+    ['text/x-python', 'text'],
+    ['video/mp4', 'media'],
+    ['audio/mpeg', 'media'],
+    ['application/octet-stream', 'other'],
+    ['font/woff2', 'other'],
+  ])('take %s by "%s" and no other as exactly', (contentType, expected) => {
+    const ranked = definitions.map(({ name, accept }) => ({ name, rank: acceptRank(accept, contentType) }))
+    const best = Math.max(...ranked.map(({ rank }) => rank))
+    expect(ranked.filter(({ rank }) => rank === best).map(({ name }) => name)).toEqual([expected])
+  })
+
+  it('give no processor a file that it does not take', () => {
+    for (const { name, accept, steps } of definitions)
+      for (const [step, { uses, if: condition }] of Object.entries(steps)) {
+        const accepts = catalogue.find(uses)?.accepts ?? []
+        // What a step does not take it is kept from by a condition, or it works on what others made.
+        if (condition !== undefined || uses === 'text.language') continue
+        for (const pattern of accept) {
+          const takes = accepts.includes(pattern) || acceptRank(accepts, pattern.replace('/*', '/anything')) > 0
+          expect(takes, `${name}.${step}: ${uses} does not take ${pattern}`).toBe(true)
+        }
+      }
+  })
+})
