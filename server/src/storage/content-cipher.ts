@@ -21,6 +21,9 @@ import type { ByteRange } from './object-store.ts'
 
 /** Pieces handed on in either direction; large enough to make the calls per piece cheap. */
 const slabBytes = 256 * 1024
+/** The first piece: most objects are small, and memory that is made for each of them wakes the collector. */
+const firstSlabBytes = 32 * 1024
+const slabsCount = 3
 
 /** Plaintext of a part when content is written in one stream; the format takes parts of any length. */
 export const partSizeBytesDefault = 64 * 1024 * 1024
@@ -83,8 +86,8 @@ class PartWriter {
   #cipher: CipherGCM
   // Three that take turns, since fresh ones would double the collector's work: ObjectStore.put may still be writing
   // the last while the next is full and runs over into the third.
-  readonly #slabs = [0, 1, 2].map(() => Buffer.allocUnsafeSlow(slabBytes))
-  #slab = this.#nextSlab()
+  readonly #slabs: Buffer[] = []
+  #slab: Buffer = Buffer.allocUnsafeSlow(firstSlabBytes)
   #used = 0
   #full: Buffer | undefined
 
@@ -155,8 +158,8 @@ class PartWriter {
   }
 
   #nextSlab(): Buffer {
-    // The list has three entries at every call.
-    const slab = this.#slabs.shift()!
+    const slab =
+      (this.#slabs.length === slabsCount ? this.#slabs.shift() : undefined) ?? Buffer.allocUnsafeSlow(slabBytes)
     this.#slabs.push(slab)
     return slab
   }
@@ -167,7 +170,7 @@ class PartWriter {
       const copied = bytes.copy(this.#slab, this.#used, offset)
       offset += copied
       this.#used += copied
-      if (this.#used < slabBytes) continue
+      if (this.#used < this.#slab.length) continue
       invariant(this.#full === undefined, 'at most one slab waits to be taken')
       this.#full = this.#slab
       this.#slab = this.#nextSlab()
