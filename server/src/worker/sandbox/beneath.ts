@@ -2,29 +2,32 @@
 // Each step goes from the descriptor of a folder to one name in it (on Linux by way of /proc/self/fd, as openat would;
 // elsewhere by path, where a swap between two steps is conceivable and the process sandbox is all there is anyway).
 
-import { constants } from 'node:fs'
-import { chmod, lstat, open, opendir, rmdir, unlink, type FileHandle } from 'node:fs/promises'
+import { chmodSync, closeSync, constants, lstatSync, opendirSync, openSync } from 'node:fs'
+import { lstat, open, opendir, rmdir, unlink, type FileHandle } from 'node:fs/promises'
 import { platform } from 'node:os'
 import path from 'node:path'
 
 // Where the system has no such flag, the constant is missing and counts for nothing.
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants
 
-interface Folder extends AsyncDisposable {
+interface Folder extends Disposable {
   /** Path of a name in it. */
   at(name: string): string
 }
 
 const hasDescriptorPaths = platform() === 'linux'
 
-/** Throws ENOTDIR or ELOOP when it is a link or no folder. */
-async function openFolder(fullPath: string): Promise<Folder> {
+/**
+ * Throws ENOTDIR or ELOOP when it is a link or no folder. Without waiting, as everything here that only touches names:
+ * a trip through the thread pool costs ten times the call, and every task makes a dozen of them.
+ */
+function openFolder(fullPath: string): Folder {
   if (!hasDescriptorPaths) {
-    if (!(await lstat(fullPath)).isDirectory()) throw Object.assign(new Error('Not a folder'), { code: 'ENOTDIR' })
-    return { at: (name) => path.join(fullPath, name), [Symbol.asyncDispose]: async () => {} }
+    if (!lstatSync(fullPath).isDirectory()) throw Object.assign(new Error('Not a folder'), { code: 'ENOTDIR' })
+    return { at: (name) => path.join(fullPath, name), [Symbol.dispose]: () => {} }
   }
-  const handle = await open(fullPath, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-  return { at: (name) => path.join(`/proc/self/fd/${handle.fd}`, name), [Symbol.asyncDispose]: () => handle.close() }
+  const descriptor = openSync(fullPath, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  return { at: (name) => path.join(`/proc/self/fd/${descriptor}`, name), [Symbol.dispose]: () => closeSync(descriptor) }
 }
 
 export const errorCode = (error: unknown): string | undefined =>
@@ -36,7 +39,7 @@ export const errorCode = (error: unknown): string | undefined =>
  */
 export async function openBeneath(folder: string, names: readonly string[]): Promise<FileHandle> {
   const [first = '', ...rest] = names
-  await using opened = await openFolder(folder)
+  using opened = openFolder(folder)
   if (rest.length > 0) return await openBeneath(opened.at(first), rest)
   return await open(opened.at(first), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
 }
@@ -65,7 +68,7 @@ async function measure(
 ): Promise<void> {
   const { size, entriesMax, depth } = state
   try {
-    await using folder = await openFolder(fullPath)
+    using folder = openFolder(fullPath)
     const files: string[] = []
     const folders: string[] = []
     for await (const entry of await opendir(folder.at('.'))) {
@@ -105,22 +108,38 @@ export async function clearFolder(fullPath: string, options: { self?: boolean } 
 }
 
 async function clearOpened(fullPath: string): Promise<void> {
-  await using folder = await openOwn(fullPath)
-  for await (const entry of await opendir(folder.at('.'))) {
-    const name = folder.at(entry.name)
-    if (entry.isDirectory()) await clearFolder(name, { self: true })
-    else await unlink(name)
+  using folder = openOwn(fullPath)
+  for (let names = readNames(folder); names.length > 0; names = readNames(folder)) {
+    for (const { name, isFolder } of names) {
+      if (isFolder) await clearFolder(folder.at(name), { self: true })
+      else await unlink(folder.at(name))
+    }
+  }
+}
+
+const namesAtOnce = 100
+
+/** Some of the names, so that a crowd of them holds nobody up. */
+function readNames(folder: Folder): { name: string; isFolder: boolean }[] {
+  const entries = opendirSync(folder.at('.'), { bufferSize: namesAtOnce })
+  try {
+    const names: { name: string; isFolder: boolean }[] = []
+    for (let entry = entries.readSync(); entry !== null && names.length < namesAtOnce; entry = entries.readSync())
+      names.push({ name: entry.name, isFolder: entry.isDirectory() })
+    return names
+  } finally {
+    entries.closeSync()
   }
 }
 
 /** A folder of ours whose mode the task took away gets it back. */
-async function openOwn(fullPath: string): Promise<Folder> {
+function openOwn(fullPath: string): Folder {
   try {
-    return await openFolder(fullPath)
+    return openFolder(fullPath)
   } catch (error) {
     // Changing the mode follows a link, so it is done only to what is no link and, being of our owner, harmless to open.
-    if (errorCode(error) !== 'EACCES' || !(await lstat(fullPath)).isDirectory()) throw error
-    await chmod(fullPath, 0o700)
-    return await openFolder(fullPath)
+    if (errorCode(error) !== 'EACCES' || !lstatSync(fullPath).isDirectory()) throw error
+    chmodSync(fullPath, 0o700)
+    return openFolder(fullPath)
   }
 }
