@@ -9,6 +9,7 @@ import { dataProfile } from './analyzer/data-profile.ts'
 import { documentText } from './analyzer/document-text.ts'
 import { imageMetadata } from './analyzer/image-metadata.ts'
 import { mediaProbe } from './analyzer/media-probe.ts'
+import { ocrText } from './analyzer/ocr-text.ts'
 import { reportPdf } from './analyzer/report-pdf.ts'
 import { textJoin } from './analyzer/text-join.ts'
 import { textLanguage } from './analyzer/text-language.ts'
@@ -41,6 +42,7 @@ export const processors = {
   'image.metadata': imageMetadata,
   'image.thumbnail': imageThumbnail,
   'media.probe': mediaProbe,
+  'ocr.text': ocrText,
   'report.pdf': reportPdf,
   'search.index': searchIndex,
   'text.encoding': textEncoding,

@@ -21,6 +21,7 @@ export const runs = {
   'image.metadata': () => import('./analyzer/image-metadata.run.ts'),
   'image.thumbnail': () => import('./transformer/image-thumbnail.run.ts'),
   'media.probe': () => import('./analyzer/media-probe.run.ts'),
+  'ocr.text': () => import('./analyzer/ocr-text.run.ts'),
   'report.pdf': () => import('./analyzer/report-pdf.run.ts'),
   'search.index': () => import('./indexer/search-index.run.ts'),
   'text.encoding': () => import('./transformer/text-encoding.run.ts'),

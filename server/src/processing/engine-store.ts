@@ -213,8 +213,17 @@ export interface JobEffects {
   /** Adds what a step found, under its name. */
   addFound(file: { fileId: number; version: number; step: string; found: unknown }): Promise<void>
   setStorageClass(file: { fileId: number; version: number; storageClass: string }): Promise<void>
-  /** Makes the file findable with its metadata, what was found of it and the text that the job's steps extracted. */
-  indexFile(file: { tenantId: number; fileId: number; version: number; jobId: number }): Promise<void>
+  /**
+   * Makes the file findable with its metadata, the text that the job's steps extracted and what the indexing step chose
+   * of their findings; with all of these when it chose nothing.
+   */
+  indexFile(file: {
+    tenantId: number
+    fileId: number
+    version: number
+    jobId: number
+    found: Record<string, unknown> | undefined
+  }): Promise<void>
   /**
    * Makes files of objects and answers them; false, and nothing is changed, when the tenant's quota has no room.
    */

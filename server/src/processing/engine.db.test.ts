@@ -63,14 +63,16 @@ describe('a job', () => {
   it('runs its steps in order and ends completed, its file clear, found and archived', async () => {
     house.work['check'] = () => done([], { kind: 'csv' })
     house.work['work'] = () => done([output('a.txt')], { rows: 3 }, { foundText: 'needle in text', recordsCount: 3 })
+    house.work['index'] = () => done([], { metadata: { title: ['Minutes'] } })
     house.work['keep'] = () => done([], { storage_class: 'cold' })
     const job = await run(standard)
     expect(job).toMatchObject({ status: 'completed', progress: 100, problem: null })
     expect(job.outputs).toMatchObject([{ name: 'a.txt', step: 'work' }])
     expect(job.metadata).toMatchObject({ records_processed: 3, processing_time: expect.any(Number) })
     expect(await file()).toMatchObject({ state: 'available', found: { check: { kind: 'csv' } }, storage_class: 'cold' })
-    const { rows } = await house.database.query('select body from search_entry where file_id = $1', [fileId])
-    expect(rows).toEqual([{ body: 'needle in text' }])
+    const { rows } = await house.database.query('select body, metadata from search_entry where file_id = $1', [fileId])
+    // Of what was found the entry has what the indexing step chose.
+    expect(rows).toEqual([{ body: 'needle in text', metadata: { owner: 'me', title: ['Minutes'] } }])
     const events = await house.database.query<{ type: string }>(
       'select type from outbox where job_id = $1 order by id',
       [job.rowId],

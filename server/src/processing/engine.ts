@@ -304,11 +304,19 @@ async function applyResult(tx: EngineTx, { graph, task, result, file }: EndedWel
   if ((stage === 'analyze' || stage === 'validate') && step.each === undefined && result !== null) {
     await tx.effects.addFound({ fileId, version, step: task.step, found: result })
   }
-  if (step.uses === 'search.index') await tx.effects.indexFile({ tenantId, fileId, version, jobId })
+  if (step.uses === 'search.index')
+    await tx.effects.indexFile({ tenantId, fileId, version, jobId, found: entryOf(result) })
   if (stage === 'archive' && typeof result === 'object' && result !== null && 'storage_class' in result) {
     const { storage_class: storageClass } = result
     if (typeof storageClass === 'string') await tx.effects.setStorageClass({ fileId, version, storageClass })
   }
+}
+
+/** What the indexing step chose of all that was found; search.index of pipeline/ tells it so. */
+function entryOf(result: unknown): Record<string, unknown> | undefined {
+  if (typeof result !== 'object' || result === null || !('metadata' in result)) return undefined
+  const { metadata } = result
+  return typeof metadata === 'object' && metadata !== null ? { ...metadata } : undefined
 }
 
 async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[]): Promise<void> {

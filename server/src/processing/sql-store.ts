@@ -171,11 +171,11 @@ function createEffects(tx: Tx, { quota, pipelines, searchIndex }: SqlStoreDepend
     setFileState: (file) => jobs.setFileState(tx, file),
     addFound: (file) => jobs.addFound(tx, file),
     setStorageClass: (file) => jobs.setStorageClass(tx, file),
-    indexFile: async ({ tenantId, fileId, version, jobId }) => {
+    indexFile: async ({ tenantId, fileId, version, jobId, found }) => {
       const row = await jobs.findIndexedFile(tx, { fileId, version, jobId, textLengthMax: foundTextLengthMax })
       if (row === undefined) return
       const { name, content_type: contentType, body, deleted } = row
-      const metadata = { ...row.found, ...row.metadata }
+      const metadata = { ...(found ?? row.found), ...row.metadata }
       await searchIndex.put(tx, tenantId, { fileId, name, contentType, metadata, body })
       if (deleted) await searchIndex.hide(tx, fileId, true)
     },

@@ -1,8 +1,10 @@
 // The processors of documents in the sandboxes that they run in: their libraries are WebAssembly, native modules with
 // fonts of their own, and programs, each of which a sandbox can stop from working.
 
+import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { processors, type ProcessorName } from '../pipeline/registry.ts'
 import { docx } from '../pipeline/testing/office-files.ts'
@@ -19,7 +21,10 @@ const contentTypes: Record<string, string> = {
   txt: 'text/plain',
 }
 
-describe.each(['bubblewrap', 'process'] as const)('in a sandbox of level %s', (level) => {
+const has = (program: string): boolean => spawnSync(program, ['--version']).error === undefined
+const levels = has('bwrap') ? (['bubblewrap', 'process'] as const) : (['process'] as const)
+
+describe.each(levels)('in a sandbox of level %s', (level) => {
   let house: TestSandbox
   beforeAll(async () => {
     house = await openTestSandbox(level, undefined, defaultRunsFile)
@@ -71,6 +76,16 @@ describe.each(['bubblewrap', 'process'] as const)('in a sandbox of level %s', (l
     ['text.pii', 'a.txt', text, { found_count: 1 }],
   ])('%s works on %s', async (processor, name, bytes, result) => {
     expect(await end(processor, { name, bytes })).toMatchObject({ kind: 'outcome', outcome: { kind: 'done', result } })
+  })
+
+  test.runIf(has('tesseract'))('ocr.text starts its program', async () => {
+    const bytes = await sharp({ create: { width: 300, height: 100, channels: 3, background: '#ffffff' } })
+      .png()
+      .toBuffer()
+    expect(await end('ocr.text', { name: 'a.png', bytes })).toMatchObject({
+      kind: 'outcome',
+      outcome: { kind: 'done', result: { kind: 'ocr', words_count: 0 } },
+    })
   })
 
   test('a page that would be drawn for ever is ended, and the next file is read', async () => {
