@@ -1,10 +1,11 @@
-import { stageNames, stageOrder } from '@millrace/contract'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readBuiltInPipelines } from '../pipeline/built-in.ts'
 import { processors } from '../pipeline/registry.ts'
 import { createCatalogue, type Catalogue } from './catalogue.ts'
 import { acceptRank } from './content-type.ts'
 import type { PipelineDefinition } from './definition.ts'
+import { run as classify } from '../pipeline/analyzer/classify-rules.run.ts'
+import { runProcessor } from '../pipeline/testing/run-processor.ts'
 import { parsePipeline } from './pipeline-parser.ts'
 
 let catalogue: Catalogue
@@ -32,7 +33,7 @@ describe('the built-in pipelines', () => {
     ])
   })
 
-  it('check every file before anything else is done with it, and pass every stage but perhaps one in the middle', () => {
+  it('check every file before anything else is done with it, and pass every stage, of transform and analyze at least one', () => {
     for (const { name, steps } of definitions) {
       const stages = new Set(Object.values(steps).map(({ uses }) => catalogue.find(uses)?.stage ?? 'unknown'))
       expect(steps['check'], name).toMatchObject({ uses: 'file.ingest', needs: ['collect'] })
@@ -40,12 +41,8 @@ describe('the built-in pipelines', () => {
         Object.entries(steps).filter(([step, { needs }]) => step !== 'check' && needs.includes('collect')),
         name,
       ).toEqual([])
-      const middle = [stageOrder('transform'), stageOrder('analyze')]
-      const others = stageNames.filter((stage) => !middle.includes(stageOrder(stage)))
-      expect(
-        others.filter((stage) => !stages.has(stage)),
-        name,
-      ).toEqual([])
+      expect(stages.has('transform') || stages.has('analyze'), name).toBe(true)
+      for (const stage of ['collect', 'validate', 'index', 'archive'] as const) expect(stages, name).toContain(stage)
     }
   })
 
@@ -85,5 +82,17 @@ describe('the built-in pipelines', () => {
           expect(takes, `${name}.${step}: ${uses} does not take ${pattern}`).toBe(true)
         }
       }
+  })
+
+  it('label a file that is nothing else by its kind', async () => {
+    const { steps } = definitions.find(({ name }) => name === 'other')!
+    const labelsOf = async (contentType: string): Promise<unknown> => {
+      const file = { name: 'a', contentType, bytes: Buffer.from([0, 255, 1]) }
+      await using ran = await runProcessor(classify, [file], { parameters: steps['kind']?.with ?? {} })
+      return ran.outcome.kind === 'done' ? ran.outcome.result : ran.outcome
+    }
+    expect(await labelsOf('font/woff2')).toMatchObject({ labels: ['font'] })
+    expect(await labelsOf('application/octet-stream')).toMatchObject({ labels: ['unknown'] })
+    expect(await labelsOf('application/x-shellscript')).toMatchObject({ labels: [] })
   })
 })
