@@ -21,7 +21,8 @@ export interface SecondNature {
 /** A zip is found by its end, which may be followed by a comment of this length. */
 const zipEndBytes = 22 + 65_535
 const zipEnd = Buffer.from('PK\x05\x06', 'latin1')
-const lookedAtBytes = 256 * 1024
+/** At either end of the file: where metadata stand, and what was appended. */
+const lookedAtBytes = zipEndBytes
 
 /** Kinds of files that carry a zip rightly. */
 const isZipKind = (type: string): boolean =>
@@ -54,10 +55,9 @@ export async function secondNatureOf(bytes: FileBytes, type: string, { endsAt }:
 }
 
 function hasZipEnd(tail: Buffer): boolean {
-  const end = tail.subarray(Math.max(0, tail.length - zipEndBytes))
-  for (let at = end.lastIndexOf(zipEnd); at >= 0; at = at === 0 ? -1 : end.lastIndexOf(zipEnd, at - 1))
+  for (let at = tail.lastIndexOf(zipEnd); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf(zipEnd, at - 1))
     // The length of its comment reaches the end of the file, or it is there by chance.
-    if (at + 22 <= end.length && at + 22 + end.readUInt16LE(at + 20) === end.length) return true
+    if (at + 22 <= tail.length && at + 22 + tail.readUInt16LE(at + 20) === tail.length) return true
   return false
 }
 

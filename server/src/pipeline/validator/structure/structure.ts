@@ -17,27 +17,32 @@ export interface Structure {
 /** Problems: file_unreadable, file_encrypted. */
 export type StructureCheck = (bytes: FileBytes) => Promise<Structure>
 
-/** As much as is read at once, and the most that can be asked for. */
-export const windowBytes = 1024 ** 2
+/** As much as is read at once, and the most that can be asked for: most photos whole, so that they are read only once. */
+export const windowBytes = 4 * 1024 ** 2
+/** As much as is read from a place that does not follow the one before. */
+const leapBytes = 64 * 1024
 
 /** Random access to a file through one window, so that small reads next to each other cost no system call. */
 export class FileBytes {
   readonly sizeBytes: number
   readonly path: string
   readonly #file: FileHandle
+  readonly #room: Buffer
   #window: Buffer = Buffer.alloc(0)
   #windowAt = 0
   constructor(file: FileHandle, path: string, sizeBytes: number) {
     this.#file = file
     this.path = path
     this.sizeBytes = sizeBytes
+    // Only what was read is ever shown of it.
+    this.#room = Buffer.allocUnsafeSlow(Math.min(windowBytes, sizeBytes))
   }
 
   /** `length` bytes from `at`, fewer at the end of the file. A view that holds until the next read. */
   async read(at: number, length: number): Promise<Buffer> {
     if (at < 0 || at >= this.sizeBytes || length <= 0) return Buffer.alloc(0)
     const end = Math.min(at + Math.min(length, windowBytes), this.sizeBytes)
-    if (at < this.#windowAt || end > this.#windowAt + this.#window.length) await this.#move(at)
+    if (at < this.#windowAt || end > this.#windowAt + this.#window.length) await this.#move(at, end - at)
     return this.#window.subarray(at - this.#windowAt, end - this.#windowAt)
   }
 
@@ -51,15 +56,18 @@ export class FileBytes {
     }
   }
 
-  async #move(at: number): Promise<void> {
-    const whole = Buffer.alloc(Math.min(windowBytes, this.sizeBytes - at))
+  async #move(at: number, length: number): Promise<void> {
+    const windowEnd = this.#windowAt + this.#window.length
+    const isNext = at >= this.#windowAt && at <= windowEnd
+    const wanted = isNext ? windowBytes : Math.max(length, leapBytes)
+    const bytes = this.#room.subarray(0, Math.min(wanted, this.sizeBytes - at))
     let filled = 0
-    while (filled < whole.length) {
-      const { bytesRead } = await this.#file.read(whole, filled, whole.length - filled, at + filled)
+    while (filled < bytes.length) {
+      const { bytesRead } = await this.#file.read(bytes, filled, bytes.length - filled, at + filled)
       if (bytesRead === 0) break
       filled += bytesRead
     }
-    this.#window = whole.subarray(0, filled)
+    this.#window = bytes.subarray(0, filled)
     this.#windowAt = at
   }
 }
