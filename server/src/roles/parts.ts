@@ -14,8 +14,13 @@ import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { migrate } from '../platform/migrate.ts'
 import { openPglite } from '../platform/pglite.ts'
 import { openPostgres } from '../platform/postgres.ts'
+import { openRedis, type RedisConnection } from '../platform/redis.ts'
+import { createRedisWakeBus } from '../platform/redis-wake.ts'
 import { createLocalWakeBus, type WakeBus } from '../platform/wake.ts'
+import { createBullmqQueue } from '../queue/bullmq.ts'
+import { createFailoverQueue } from '../queue/failover.ts'
 import { createInProcessQueue } from '../queue/in-process.ts'
+import { createPgQueue } from '../queue/pg.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import { createVault } from '../storage/encrypted-vault.ts'
 import { createKeyRing, type KeyRing } from '../storage/key-ring.ts'
@@ -76,9 +81,10 @@ export async function openParts(config: Config): Promise<Parts> {
     const secretWrapping = wrappingBy(masterKey)
     await checkMasterKey(database, secretWrapping)
     const objectStore = keep(await openStore(config.objectStore, log))
+    const redis = config.redisUrl === undefined ? undefined : keep(await openRedis({ url: config.redisUrl, log }))
     const keyRing = createKeyRing({ database, masterKey, clock })
-    const wake = createLocalWakeBus()
-    const queue = keep(createInProcessQueue({ clock }))
+    const wake = redis === undefined ? createLocalWakeBus() : keep(createRedisWakeBus({ redis, ids }))
+    const queue = keep(await openQueue({ config, database, redis, clock, ids, log, wake }))
     return {
       config,
       clock,
@@ -131,6 +137,29 @@ async function openDatabase(config: Config, log: Log): Promise<Database> {
 
 const loadMasterKey = ({ masterKeyCommand, masterKeyFile }: Config): Promise<MasterKey> =>
   masterKeyCommand === undefined ? loadOrCreateMasterKey(masterKeyFile) : loadMasterKeyByCommand(masterKeyCommand)
+
+interface QueueParts {
+  config: Config
+  database: Database
+  redis: RedisConnection | undefined
+  clock: Clock
+  ids: Ids
+  log: Log
+  wake: WakeBus
+}
+
+/** Redis where there is one; else one process has its own memory, and several have the database. */
+async function openQueue({ config, database, redis, clock, ids, log, wake }: QueueParts): Promise<ReadyQueue> {
+  const pg = () => createPgQueue({ database, wake, clock })
+  if (redis !== undefined)
+    return createFailoverQueue({
+      primary: await createBullmqQueue({ redis, clock, ids, log }),
+      fallback: pg(),
+      clock,
+      log,
+    })
+  return config.role === 'all' ? createInProcessQueue({ clock }) : pg()
+}
 
 const wrappingBy = (masterKey: MasterKey): SecretWrapping => ({
   wrap: (name, secret) => wrapSecret(masterKey, name, secret),
