@@ -1,12 +1,15 @@
 // What every sandbox promises, each case with a task that tries to break it (../testing/hostile-runs.ts). A backend's
 // own test file calls this once.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
 import { createServer } from 'node:net'
 import { env, execPath, pid, ppid } from 'node:process'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually, processesWith } from '../testing/eventually.ts'
 import { openTestSandbox, type TestSandbox } from '../testing/test-sandbox.ts'
@@ -224,9 +227,24 @@ export function describeSandbox(level: SandboxLevel): void {
       })
     })
 
+    test('leaves no child behind when its worker is killed, and the next one sweeps the files', async () => {
+      const parent = path.join(outside, 'of-the-killed')
+      const program = fileURLToPath(new URL('../testing/sandbox-forever.ts', import.meta.url))
+      const worker = spawn(execPath, [program, level, parent], { stdio: ['ignore', 'pipe', 'inherit'] })
+      await once(worker.stdout, 'data')
+      expect((await processesWith(parent)).length).toBeGreaterThan(1)
+      worker.kill('SIGKILL')
+      await once(worker, 'exit')
+      await eventually(async () => expect(await processesWith(parent)).toEqual([]))
+      const [left] = await readdir(parent)
+      const next = await openTestSandbox(level, parent)
+      expect(await readdir(parent)).not.toContain(left)
+      await next.close()
+    })
+
     test('sweeps what a killed worker left behind, and follows no link in it', async () => {
       const parent = path.join(outside, 'scratch')
-      const left = path.join(parent, `${(await import('node:os')).hostname()}.999999.dead`)
+      const left = path.join(parent, `${hostname()}.999999.dead`)
       await mkdir(path.join(left, '0', 'out'), { recursive: true })
       await symlink(outside, path.join(left, '0', 'out', 'link'))
       const own = await openTestSandbox(level, parent)
