@@ -3,6 +3,7 @@
 
 import { PGlite } from '@electric-sql/pglite'
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
+import { createPreparedStatements } from './pglite-statements.ts'
 import { retryConflicts, tenantScopeSql, type Database, type QueryResult, type Sql, type Tx } from './database.ts'
 
 export interface PgliteOptions {
@@ -23,9 +24,10 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
     parsers,
   })
 
-  const sqlOn = (target: Pick<PGlite, 'query'>): Sql => ({
+  const statements = createPreparedStatements(db)
+  const sqlOn = (target: Pick<PGlite, 'query'>, scope: 'transaction' | 'alone'): Sql => ({
     async query<Row extends object>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
-      const result = await target.query<Row>(text, values ? [...values] : undefined)
+      const result = values ? await statements.run<Row>(text, values, scope) : await target.query<Row>(text)
       return { rows: result.rows, rowCount: result.rows.length || (result.affectedRows ?? 0) }
     },
   })
@@ -34,7 +36,7 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
     retryConflicts(() =>
       db.transaction(async (raw) => {
         if (opening !== undefined) await raw.query(opening)
-        return work({ kind: 'transaction', ...sqlOn(raw) })
+        return work({ kind: 'transaction', ...sqlOn(raw, 'transaction') })
       }),
     )
 
@@ -43,10 +45,13 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
     kind: 'pglite',
     durability: 'survives a crash of the process, not a power cut (no fsync); meant for one machine and for trying out',
     version: rows[0]?.server_version.split(' ')[0] ?? 'unknown',
-    ...sqlOn(db),
+    ...sqlOn(db, 'alone'),
     withTenant: (tenantId, work) => transaction(tenantScopeSql(tenantId), work),
     asSystem: (work) => transaction(undefined, work),
-    script: async (text) => void (await db.exec(text)),
+    script: async (text) => {
+      await db.exec(text)
+      await statements.forget()
+    },
     close: () => db.close(),
     dump: () => db.dumpDataDir('none'),
   }
