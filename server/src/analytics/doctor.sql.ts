@@ -99,7 +99,7 @@ export const findWrongCounters = (sql: Sql): Promise<Finding> =>
   find(
     sql,
     `select s.job_id::text from job j join job_step s on s.job_id = j.id
-     where j.finished_at is null and s.state = 'running' and s.tasks_pending <> (select count(*) from task t
+     where j.finished_at is null and s.state = 'running' and s.expanded_to is null and s.tasks_pending <> (select count(*) from task t
        where t.job_id = s.job_id and t.step = s.name
          and t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running'))`,
   )

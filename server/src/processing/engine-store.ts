@@ -153,7 +153,8 @@ export interface EngineTx {
   listSteps(jobIds: readonly number[]): Promise<EngineStep[]>
   listFiles(jobIds: readonly number[]): Promise<EngineFile[]>
   /**
-   * Moves running tasks whose fence holds, with result row and attempt row, and answers whom it moved. A cancelled one
+   * Moves running tasks whose fence holds, with a result row or, where there is none, a row that tells of the attempt,
+   * and answers whom it moved. A cancelled one
    * that is forced gets the next epoch, so that what its worker still writes meets no row.
    */
   settleTasks(settlements: readonly Settlement[]): Promise<Set<number>>

@@ -1,14 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { examine } from '../analytics/doctor.ts'
 import type { RowId } from '../platform/ids.ts'
-import {
-  createEngineHouse,
-  done,
-  testObject,
-  toDefinition,
-  type EngineHouse,
-  type Steps,
-} from './testing/engine-house.ts'
+import { createEngineHouse, done, type EngineHouse } from './testing/engine-house.ts'
+import { testObject, toDefinition, type Steps } from './testing/test-rows.ts'
 import type { PipelineDefinition } from './definition.ts'
 import type { TaskAssignment, TaskOutput } from './task.ts'
 

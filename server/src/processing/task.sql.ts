@@ -92,22 +92,19 @@ export async function extendLeases(
 
 type SettlementTo<To extends Settlement['to']> = TaskFence & Extract<Settlement, { to: To }>
 
-/** With its result row; answers whose fence held. */
+/** With its result row, which tells of the attempt that made it; answers whose fence held. */
 export async function succeedTasks(sql: Sql, settled: readonly SettlementTo<'succeeded'>[]): Promise<number[]> {
   const { rows } = await sql.query<{ id: number }>(
     `with done as (
        update task t set state = 'succeeded', lease_until = null, problem = null, finished_at = now()
        where ${fenceCondition} and t.state = 'running'
-       returning t.id, t.tenant_id, t.job_id, t.step, t.ordinal, t.lease_epoch, t.attempt, t.worker, t.started_at
+       returning t.id, t.tenant_id, t.job_id, t.step, t.ordinal, t.lease_epoch
      ), results as (
        insert into task_result (task_id, tenant_id, job_id, step, ordinal, epoch, result, found_text, records_count, duration_ms)
        select d.id, d.tenant_id, d.job_id, d.step, d.ordinal, d.lease_epoch, r.result::jsonb, r.found_text, r.records_count,
          r.duration_ms
        from done d join unnest($1::bigint[], $3::text[], $4::text[], $5::bigint[], $6::int[])
          as r(task_id, result, found_text, records_count, duration_ms) on r.task_id = d.id
-     ), attempts as (
-       insert into task_attempt (task_id, tenant_id, epoch, attempt, worker, outcome, started_at)
-       select id, tenant_id, lease_epoch, attempt, worker, 'succeeded', started_at from done
      )
      select id from done`,
     [
@@ -121,7 +118,7 @@ export async function succeedTasks(sql: Sql, settled: readonly SettlementTo<'suc
   return rows.map(({ id }) => id)
 }
 
-/** Every other end of an attempt; answers whose fence held. */
+/** Every other end of an attempt, with a row that tells of it; answers whose fence held. */
 export async function failTasks(
   sql: Sql,
   settled: readonly Exclude<Settlement, { to: 'succeeded' }>[],

@@ -10,11 +10,10 @@ import { silentLog } from '../../platform/log.ts'
 import { createLocalWakeBus } from '../../platform/wake.ts'
 import { createInProcessQueue } from '../../queue/in-process.ts'
 import { createPostgresSearch } from '../../search/postgres.ts'
-import type { SealedObject } from '../../storage/vault.ts'
 import { createQuota } from '../../tenants/quota.ts'
 import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
 import type { Catalogue } from '../catalogue.ts'
-import { retryPolicyDefault, type PipelineDefinition, type StepDefinition } from '../definition.ts'
+import type { PipelineDefinition } from '../definition.ts'
 import { createTaskDesk } from '../desk.ts'
 import { createEngine } from '../engine.ts'
 import { createEstimateStore } from '../estimate.sql.ts'
@@ -25,6 +24,7 @@ import { createJobSubmission } from '../job-submission.ts'
 import type { Pipelines } from '../pipelines.ts'
 import { createSqlStore } from '../sql-store.ts'
 import type { TaskAssignment, TaskOutcome, TaskOutput } from '../task.ts'
+import { testObject } from './test-rows.ts'
 
 export type Work = (task: TaskAssignment) => TaskOutcome | Promise<TaskOutcome>
 
@@ -51,39 +51,7 @@ export const testCatalogue: Catalogue = {
   }),
 }
 
-let objectsCount = 0
-export const testObject = (tenantId: number, sizeBytes = 10): SealedObject => {
-  const objectId = (++objectsCount).toString(16).padStart(32, '0')
-  return {
-    objectId,
-    tenantId,
-    storeKey: `results/${objectId}`,
-    sizeBytes,
-    storedBytes: sizeBytes,
-    sha256: 'c'.repeat(64),
-    manifest: {},
-    wrappedKey: new Uint8Array(1),
-    tenantKeyVersion: 1,
-  }
-}
-
-export type Steps = Record<string, Partial<StepDefinition> & { uses: string }>
-
-export const toDefinition = (steps: Steps, rest: Partial<PipelineDefinition> = {}): PipelineDefinition => ({
-  name: 'test',
-  accept: ['*/*'],
-  retry: retryPolicyDefault,
-  on_failure: 'stop',
-  steps: Object.fromEntries(Object.entries(steps).map(([name, step]) => [name, { needs: [], with: {}, ...step }])),
-  ...rest,
-})
-
-export interface HouseOptions {
-  /** Left out: none, and the test calls the desk itself. */
-  slots?: number
-}
-
-export async function createEngineHouse() {
+export async function createEngineHouse({ maintained = true } = {}) {
   const test: TestDatabase = await createTestDatabase()
   const { database } = test
   const clock = systemClock
@@ -112,7 +80,7 @@ export async function createEngineHouse() {
   const desk = createTaskDesk({ store, engine, queue, estimates, wake, clock, log: silentLog, worker: 'worker_test' })
   const maintenance = createMaintenance({ database, queue, engine, quota, wake, clock, ids: systemIds, log: silentLog })
   const stopping = new AbortController()
-  const services = await startServices(maintenance, { clock, log: silentLog })
+  const services = await startServices(maintained ? maintenance : [], { clock, log: silentLog })
   const working: Promise<void>[] = []
 
   async function insertOne<Id extends number>(text: string, values: unknown[]): Promise<Id> {
@@ -175,13 +143,14 @@ export async function createEngineHouse() {
       return fileId
     },
 
-    async usePipeline(tenantId: number, definition: PipelineDefinition): Promise<void> {
+    async usePipeline(tenantId: number, definition: PipelineDefinition): Promise<number> {
       const pipelineVersionId = await insertOne(
         `insert into pipeline_version (tenant_id, name, number, source, definition, created_by)
          select $1, 'test', coalesce(max(number), 0) + 1, '', $2, 'system' from pipeline_version where tenant_id = $1`,
         [tenantId, JSON.stringify(definition)],
       )
       pipeline = { pipelineVersionId, definition }
+      return pipelineVersionId
     },
 
     async submit(tenantId: number, fileId: RowId<'file'>, lane: 'interactive' | 'normal' | 'bulk' = 'normal') {

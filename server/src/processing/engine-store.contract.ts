@@ -1,0 +1,261 @@
+// What every store of the engine promises, told to the database and to the simulation's memory alike.
+
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { RowId } from '../platform/ids.ts'
+import type { EngineStep, EngineStore, NewJob, NewTask, Settlement, TaskFence } from './engine-store.ts'
+import type { PipelineDefinition } from './definition.ts'
+import { testObject, toDefinition } from './testing/test-rows.ts'
+
+export interface StoredTask {
+  id: number
+  step: string
+  ordinal: number
+  state: string
+  attempt: number
+  lostCount: number
+  epoch: number
+  rank: number
+  files: string[]
+}
+
+export interface EngineStoreUnderTest {
+  store: EngineStore
+  addFile(definition: PipelineDefinition): Promise<Pick<NewJob, 'tenantId' | 'fileId' | 'pipelineVersionId'>>
+  /** queued -> dispatched. */
+  dispatch(taskIds: readonly number[]): Promise<TaskFence[]>
+  passTime(ms: number): Promise<void>
+  /** By id. */
+  listTasks(jobId: number): Promise<StoredTask[]>
+  countResults(jobId: number): Promise<number>
+  listEvents(jobId: number): Promise<string[]>
+  close(): Promise<void>
+}
+
+const definition = toDefinition({
+  first: { uses: 'transform.a' },
+  parts: { uses: 'transform.b', needs: ['first'], each: 'first' },
+})
+const leaseMs = 10_000
+const problem = { code: 'processor_crashed', detail: 'broke' } as const
+
+export function describeEngineStore(name: string, open: () => Promise<EngineStoreUnderTest>): void {
+  describe(name, () => {
+    let under: EngineStoreUnderTest
+    let jobId: RowId<'job'>
+    let file: Awaited<ReturnType<EngineStoreUnderTest['addFile']>>
+    beforeAll(async () => {
+      under = await open()
+    })
+    afterAll(() => under.close())
+    beforeEach(async () => {
+      file = await under.addFile(definition)
+      jobId = await insertJob(3)
+    })
+
+    const newTask = (ordinal: number): NewTask => ({
+      tenantId: file.tenantId,
+      jobId: 0 as RowId<'job'>,
+      step: 'first',
+      ordinal,
+      lane: 1,
+      rank: ordinal * 10,
+      costMs: 10,
+      attemptsMax: 3,
+      input: {
+        processor: 'transform.a',
+        stage: 'transform',
+        parameters: {},
+        files: [],
+        timeoutMs: 1,
+        memoryBytes: 1,
+        backoff: { initial_ms: 1, max_ms: 1 },
+      },
+    })
+    const newStep = (stepName: string, position: number, tasksCount: number): EngineStep => ({
+      jobId: 0 as RowId<'job'>,
+      name: stepName,
+      position,
+      state: 'waiting',
+      tasksTotal: tasksCount,
+      tasksPending: tasksCount,
+      tasksFailed: 0,
+      expandedTo: null,
+      problem: null,
+    })
+    const insertJob = (tasksCount: number): Promise<RowId<'job'>> =>
+      under.store.transaction((tx) =>
+        tx.insertJob({
+          ...file,
+          fileVersion: 1,
+          parentJobId: null,
+          lane: 1,
+          state: 'queued',
+          stepsPending: 2,
+          progressPercent: 0,
+          recordsCount: null,
+          problem: null,
+          virtualMs: 0,
+          remainingMs: 100,
+          createdBy: 'system',
+          steps: [newStep('first', 0, tasksCount), newStep('parts', 1, 0)],
+          tasks: Array.from({ length: tasksCount }, (_, ordinal) => newTask(ordinal)),
+        }),
+      )
+    const claim = (fences: readonly TaskFence[]) => under.store.claimTasks({ fences, leaseMs, worker: 'worker_1' })
+    const settle = (settlements: Settlement[]) => under.store.transaction((tx) => tx.settleTasks(settlements))
+    const succeed = (fence: TaskFence): Settlement => ({
+      ...fence,
+      to: 'succeeded',
+      result: { ok: true },
+      foundText: null,
+      recordsCount: null,
+      durationMs: 1,
+    })
+    const running = async (): Promise<TaskFence[]> => {
+      const tasks = await under.listTasks(jobId)
+      const fences = await under.dispatch(tasks.map(({ id }) => id))
+      await claim(fences)
+      return fences
+    }
+    const stateOf = async ({ taskId }: TaskFence) => (await under.listTasks(jobId)).find(({ id }) => id === taskId)
+    const updateJob = (change: object) =>
+      under.store.transaction(async (tx) => {
+        const [job] = await tx.lockJobs([jobId])
+        await tx.updateJobs([{ ...job!, ...change, remainingMs: 1 }])
+      })
+
+    it('writes a job with its steps, tasks and event', async () => {
+      const [job] = await under.store.transaction((tx) => tx.lockJobs([jobId]))
+      expect(job).toMatchObject({ id: jobId, state: 'queued', stepsPending: 2 })
+      const steps = await under.store.transaction((tx) => tx.listSteps([jobId]))
+      expect(steps.map((step) => step.name)).toEqual(['first', 'parts'])
+      expect((await under.listTasks(jobId)).map(({ state, rank }) => ({ state, rank }))).toMatchObject([
+        { state: 'queued' },
+        { state: 'queued' },
+        { state: 'queued' },
+      ])
+      expect(await under.listEvents(jobId)).toEqual(['job.created'])
+    })
+
+    it('lets a task be claimed once, with its own epoch only, and tells of a step’s start once', async () => {
+      const tasks = await under.listTasks(jobId)
+      const [a, b, c] = await under.dispatch(tasks.map(({ id }) => id))
+      expect(await claim([{ ...a!, epoch: a!.epoch + 1 }])).toEqual([])
+      expect(await claim([a!, b!])).toMatchObject([{ attempt: 1, file: { name: 'data.csv' } }, { attempt: 1 }])
+      expect(await claim([a!])).toEqual([])
+      expect(await claim([c!])).toMatchObject([{ taskId: c!.taskId, epoch: c!.epoch }])
+      expect(await under.listEvents(jobId)).toEqual(['job.created', 'step.started'])
+    })
+
+    it('lets no task of a job that is being cancelled be claimed', async () => {
+      const fences = await under.dispatch((await under.listTasks(jobId)).map(({ id }) => id))
+      await updateJob({ state: 'cancelling' })
+      expect(await claim(fences)).toEqual([])
+    })
+
+    it('lets nobody without the lease settle a task, and whoever has it once', async () => {
+      const [fence] = await running()
+      expect(await settle([succeed({ ...fence!, epoch: fence!.epoch - 1 })])).toEqual(new Set())
+      expect(await under.countResults(jobId)).toBe(0)
+      expect(await settle([succeed(fence!)])).toEqual(new Set([fence!.taskId]))
+      expect(await settle([succeed(fence!)])).toEqual(new Set())
+      expect(await settle([{ ...fence!, to: 'dead', problem }])).toEqual(new Set())
+      expect(await under.countResults(jobId)).toBe(1)
+    })
+
+    it('counts attempts: a retry uses one, a release and a lost worker none', async () => {
+      const [a, b, c] = await running()
+      await settle([
+        { ...a!, to: 'delayed', delayMs: 50, problem },
+        { ...b!, to: 'queued', lost: false },
+      ])
+      expect(await stateOf(a!)).toMatchObject({ state: 'delayed', attempt: 1 })
+      expect(await stateOf(b!)).toMatchObject({ state: 'queued', attempt: 0, lostCount: 0 })
+      expect(await settle([{ ...c!, to: 'queued', lost: true }])).toEqual(new Set())
+      await under.passTime(leaseMs + 1)
+      expect(await settle([{ ...c!, to: 'queued', lost: true }])).toEqual(new Set([c!.taskId]))
+      expect(await stateOf(c!)).toMatchObject({ state: 'queued', attempt: 0, lostCount: 1 })
+    })
+
+    it('fences a worker off when its task is cancelled by force', async () => {
+      const [fence] = await running()
+      await settle([{ ...fence!, to: 'cancelled', force: true }])
+      expect(await stateOf(fence!)).toMatchObject({ state: 'cancelled', epoch: fence!.epoch + 1 })
+      expect(await settle([succeed(fence!)])).toEqual(new Set())
+    })
+
+    it('extends leases that are held, and tells whose job is being cancelled', async () => {
+      const [a, b] = await running()
+      await settle([succeed(b!)])
+      await updateJob({ state: 'cancelling' })
+      expect(await under.store.extendLeases([a!, b!], leaseMs)).toEqual([{ taskId: a!.taskId, cancelled: true }])
+    })
+
+    it('undoes all of a transaction that throws', async () => {
+      const [fence] = await running()
+      const failing = under.store.transaction(async (tx) => {
+        await tx.settleTasks([succeed(fence!)])
+        await tx.appendEvents([{ tenantId: file.tenantId, type: 'job.ended', jobId, fileId: file.fileId, data: {} }])
+        throw new Error('planned')
+      })
+      await expect(failing).rejects.toThrow('planned')
+      expect(await stateOf(fence!)).toMatchObject({ state: 'running' })
+      expect(await under.countResults(jobId)).toBe(0)
+      expect(await under.listEvents(jobId)).not.toContain('job.ended')
+    })
+
+    it('never lets progress go back', async () => {
+      await updateJob({ progressPercent: 50 })
+      await updateJob({ progressPercent: 20 })
+      const [job] = await under.store.transaction((tx) => tx.lockJobs([jobId]))
+      expect(job?.progressPercent).toBe(50)
+    })
+
+    it('cancels idle tasks, so many at a time, and leaves running ones', async () => {
+      const [first, ...others] = await under.listTasks(jobId)
+      await claim(await under.dispatch([first!.id]))
+      const cancel = (limit: number) => under.store.transaction((tx) => tx.cancelIdleTasks(jobId, limit))
+      expect(await cancel(1)).toEqual(new Map([['first', 1]]))
+      expect(await cancel(10)).toEqual(new Map([['first', others.length - 1]]))
+      expect(await under.store.transaction((tx) => tx.countOpenTasks(jobId, 'first'))).toBe(1)
+      expect(await under.store.transaction((tx) => tx.requeueEndedTasks(jobId, 'first'))).toBe(2)
+    })
+
+    it('splits a step in pieces: a task per output, in order, none twice', async () => {
+      const [fence] = await running()
+      const output = (index: number) => ({
+        tenantId: file.tenantId,
+        jobId,
+        taskId: fence!.taskId,
+        step: 'first',
+        name: `part-${index}`,
+        contentType: 'text/plain',
+        object: testObject(file.tenantId),
+      })
+      await under.store.transaction((tx) => tx.insertOutputs([0, 1, 2, 3, 4].map(output)))
+      const expand = (afterOutputId: number) =>
+        under.store.transaction((tx) =>
+          tx.expandStep({ ...newTask(0), jobId, step: 'parts', each: 'first', rank: 1_000, afterOutputId, limit: 3 }),
+        )
+      const piece = await expand(0)
+      expect(piece.count).toBe(3)
+      expect(await expand(piece.lastOutputId)).toMatchObject({ count: 2 })
+      const parts = (await under.listTasks(jobId)).filter(({ step }) => step === 'parts')
+      expect(parts.map(({ ordinal, rank, files }) => ({ ordinal, rank, files }))).toEqual(
+        [0, 1, 2, 3, 4].map((index) => ({ ordinal: index, rank: 1_000 + index * 10, files: [`part-${index}`] })),
+      )
+      const counts = await under.store.transaction((tx) => tx.countOutputs([jobId]))
+      expect(counts).toEqual([{ jobId, step: 'first', count: 5, sizeBytes: 50 }])
+      const names = await under.store.transaction((tx) => tx.findOutputNames(jobId, ['part-1', 'other']))
+      expect(names).toEqual(new Set(['part-1']))
+    })
+
+    it('forgets the work of a step', async () => {
+      const [fence] = await running()
+      await settle([succeed(fence!)])
+      await under.store.transaction((tx) => tx.deleteStepWork(jobId, ['first']))
+      expect(await under.listTasks(jobId)).toEqual([])
+      expect(await under.countResults(jobId)).toBe(0)
+    })
+  })
+}
