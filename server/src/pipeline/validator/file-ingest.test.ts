@@ -90,6 +90,11 @@ describe('a whole file', () => {
     expect(await found(manyFramesGif(10_000), 'a.gif')).toMatchObject({ structure: { frames_count: 10_000 } })
   })
 
+  it('of JSON may be one of lines', async () => {
+    expect(await refusal('{"a":1}\n{"a":2}\n', 'a.json')).toBe('done')
+    expect(await refusal('{"a":1}\n{"a":2', 'a.json')).toBe('file_unreadable')
+  })
+
   it('of a kind that nobody knows is let through', async () => {
     expect(await ingest(noise(5000), 'a.bin')).toMatchObject({ kind: 'done', result: { is_whole: true } })
   })

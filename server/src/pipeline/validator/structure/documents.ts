@@ -85,12 +85,27 @@ export async function checkJson(bytes: FileBytes): Promise<Structure> {
       throw cutOff('JSON', `it begins with ${first} and does not end with ${wanted}`)
     return { facts: { encoding, checked: 'edges' } }
   }
+  const text = new TextDecoder(encoding).decode(await readFile(bytes.path))
+  const fault = faultOfJson(text)
+  // Lines of JSON are often called .json as well.
+  const isLines =
+    fault !== undefined &&
+    text
+      .trim()
+      .split('\n')
+      .every((line) => line.trim() === '' || faultOfJson(line) === undefined)
+  if (fault !== undefined && !isLines)
+    throw damaged('JSON', 'it does not keep the rules of JSON, or its end is missing', fault)
+  return { facts: { encoding, is_lines: isLines } }
+}
+
+function faultOfJson(text: string): unknown {
   try {
-    JSON.parse(new TextDecoder(encoding).decode(await readFile(bytes.path)))
-  } catch (cause) {
-    throw damaged('JSON', 'it does not keep the rules of JSON, or its end is missing', cause)
+    JSON.parse(text)
+    return undefined
+  } catch (fault) {
+    return fault
   }
-  return { facts: { encoding } }
 }
 
 export async function checkText(bytes: FileBytes): Promise<Structure> {
