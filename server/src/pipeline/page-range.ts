@@ -11,14 +11,20 @@ export const pageRange = (description: string, unlessTold?: string) =>
     description: `${description} For example 1-20 or 1,3,7-.`,
   })
 
-/** Numbers of the pages that are there, ascending, each once. Problems: parameters_invalid when none is. */
+/** A damaged document may claim any number of pages; of more than these none is worked on. */
+const pagesNamedMax = 100_000
+
+/**
+ * Numbers of the pages that are there, ascending, each once, at most 100,000 of them.
+ * Problems: parameters_invalid when none is.
+ */
 export function pagesOf(range: string, pagesCount: number): number[] {
   const numbers = new Set<number>()
   for (const part of range.split(',')) {
     const [from = '', to] = part.split('-')
     const first = Math.max(1, Number(from))
     const last = Math.min(pagesCount, to === undefined ? first : to === '' ? pagesCount : Number(to))
-    for (let number = first; number <= last; number += 1) numbers.add(number)
+    for (let number = first; number <= last && numbers.size < pagesNamedMax; number += 1) numbers.add(number)
   }
   if (numbers.size === 0)
     throw new Problem('parameters_invalid', {

@@ -128,11 +128,13 @@ async function readDocument(
 
 async function readPdf(file: InputFile, parameters: Parameters, pages: TextPages): Promise<ReaderFacts> {
   return withPdf(file, async (pdf) => {
-    const numbers = pagesOf(parameters.pages ?? `1-${pagesCountMax}`, pdf.pagesCount)
+    const numbers = pagesOf(parameters.pages ?? `1-${pagesCountMax + 1}`, pdf.pagesCount)
     let left = parameters.characters
     for (const number of numbers) {
       if (pages.isFull()) break
       pages.page(number)
+      // One page too many is begun by nobody, but noticed.
+      if (pages.isFull()) break
       pdf.page(number, (page) => {
         // One more than fits, so that what is left out is noticed.
         const text = page.text(left + 1)

@@ -333,6 +333,16 @@ test('a PDF whose page tree or content runs in a circle has an outcome', async (
   ])
   expect((await taken(fileOf('a.pdf', form))).result).toMatchObject({ pages_count: 1, characters_count: 0 })
   const many = pdfOfObjects(['<< /Type /Catalog /Pages 2 0 R >>', '<< /Type /Pages /Count 2000000000 /Kids [] >>'])
+  const flood = pdfOfObjects([
+    '<< /Type /Catalog /Pages 2 0 R >>',
+    `<< /Type /Pages /Count 12000 /Kids [${'3 0 R '.repeat(12_000)}] >>`,
+    '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] >>',
+  ])
+  expect((await taken(fileOf('a.pdf', flood))).result).toMatchObject({
+    pages_count: 12_000,
+    pages_read_count: 10_000,
+    truncated: true,
+  })
   await using claimed = await runProcessor(run, [fileOf('a.pdf', many)])
   expect(['done', 'reject']).toContain(claimed.outcome.kind)
 })
