@@ -13,6 +13,11 @@ export const fileSizeBytesMaxDefault = 5 * 1024 ** 3
 export const storedBytesMaxDefault = 100 * 1024 ** 3
 /** The largest catalogue that lists and search are measured with. */
 export const filesCountMaxDefault = 1_000_000
+/** A user may use all that its tenant has, unless the tenant's operator says otherwise. */
+export const userStoredBytesMaxDefault = Number.MAX_SAFE_INTEGER
+export const userFilesCountMaxDefault = Number.MAX_SAFE_INTEGER
+/** Uploads that are begun and not ended: far more than anybody has, and few enough to list and to sweep. */
+export const openUploadsCountMaxDefault = 5_000
 /** Metadata are read with every list; this is a page of text, not a document. */
 export const metadataBytesMaxDefault = 64 * 1024
 
@@ -23,6 +28,9 @@ export const TenantLimitOverrides = Type.Object({
   file_size_bytes_max: Type.Optional(Type.Integer({ minimum: 1, maximum: countMax })),
   stored_bytes_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
   files_count_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
+  user_stored_bytes_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
+  user_files_count_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
+  open_uploads_count_max: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
   metadata_bytes_max: Type.Optional(Type.Integer({ minimum: 2, maximum: 1024 * 1024 })),
 })
 export type TenantLimitOverrides = Static<typeof TenantLimitOverrides>
@@ -34,6 +42,12 @@ export interface TenantLimits {
   readonly storedBytesMax: number
   /** Files, the trash included. */
   readonly filesCountMax: number
+  /** Content of all versions that one user or API key has uploaded. */
+  readonly userStoredBytesMax: number
+  /** Files that one user or API key has uploaded. */
+  readonly userFilesCountMax: number
+  /** Upload sessions that have not ended. */
+  readonly openUploadsCountMax: number
   /** The JSON text of one file's metadata. */
   readonly metadataBytesMax: number
 }
@@ -50,6 +64,9 @@ export function toTenantLimits(stored: unknown): TenantLimits {
     fileSizeBytesMax: stored.file_size_bytes_max ?? fileSizeBytesMaxDefault,
     storedBytesMax: stored.stored_bytes_max ?? storedBytesMaxDefault,
     filesCountMax: stored.files_count_max ?? filesCountMaxDefault,
+    userStoredBytesMax: stored.user_stored_bytes_max ?? userStoredBytesMaxDefault,
+    userFilesCountMax: stored.user_files_count_max ?? userFilesCountMaxDefault,
+    openUploadsCountMax: stored.open_uploads_count_max ?? openUploadsCountMaxDefault,
     metadataBytesMax: stored.metadata_bytes_max ?? metadataBytesMaxDefault,
   }
 }

@@ -176,6 +176,67 @@ describe('a reservation', () => {
   })
 })
 
+describe('a share of one user', () => {
+  const limits = (bytes: number, files = 1_000): TenantLimits => ({
+    ...limitsOf(10_000),
+    userStoredBytesMax: bytes,
+    userFilesCountMax: files,
+  })
+  const userUsage = async (tenantId: number, actor: string) => {
+    const { rows } = await test.database.query(
+      'select files_count, stored_bytes, reserved_bytes, reserved_files from user_usage where tenant_id = $1 and actor = $2',
+      [tenantId, actor],
+    )
+    return rows[0]
+  }
+
+  it('is held to in a race, beside that of the tenant, and of nobody else', async () => {
+    const tenantId = await newTenant()
+    const by = (actor: string) =>
+      Promise.allSettled(Array.from({ length: 60 }, () => reserve(tenantId, limits(7_500), { bytes: 1_000, actor })))
+    const [ann, bob] = await Promise.all([by('user_ann'), by('user_bob')])
+    const granted = (codesOf(ann)['granted'] ?? 0) + (codesOf(bob)['granted'] ?? 0)
+    expect(granted).toBe(10)
+    expect(Math.max(codesOf(ann)['granted'] ?? 0, codesOf(bob)['granted'] ?? 0)).toBeLessThanOrEqual(7)
+    expect(await usageOf(tenantId)).toMatchObject({ reserved_bytes: 10_000, reserved_files: 10 })
+  })
+
+  it('says what is used and what is left of it', async () => {
+    const tenantId = await newTenant()
+    await reserve(tenantId, limits(1_000), { bytes: 600, actor: 'user_ann' })
+    await expect(reserve(tenantId, limits(1_000), { bytes: 401, actor: 'user_ann' })).rejects.toMatchObject({
+      code: 'quota_exceeded',
+      detail: 'Of your own share: 0 of 1000 bytes are used and 600 are reserved by uploads under way; 400 are left.',
+    })
+    await expect(reserve(tenantId, limits(1_000, 1), { bytes: 1, actor: 'user_ann' })).rejects.toMatchObject({
+      detail: 'Of your own share: All 1 files of the quota are used.',
+    })
+  })
+
+  it('is given back with the reservation, and by its time', async () => {
+    const tenantId = await newTenant()
+    const [released, lapsed] = [
+      await reserve(tenantId, limits(1_000), { bytes: 400, actor: 'user_ann' }),
+      await reserve(tenantId, limits(1_000), { bytes: 2_000, bytesMin: 1, actor: 'user_ann' }),
+    ]
+    expect(lapsed.bytes).toBe(600)
+    await quota.release(released)
+    expect(await quota.grow(lapsed, limits(1_000), { bytes: 2_000, bytesMin: 1 })).toMatchObject({ bytes: 1_000 })
+    expect(await userUsage(tenantId, 'user_ann')).toMatchObject({ reserved_bytes: 1_000, reserved_files: 1 })
+    await expire(lapsed)
+    await quota.releaseExpired()
+    expect(await userUsage(tenantId, 'user_ann')).toMatchObject({ reserved_bytes: 0, reserved_files: 0 })
+  })
+
+  it('is no more than what the tenant has left', async () => {
+    const tenantId = await newTenant()
+    await reserve(tenantId, limits(1e6), { bytes: 9_000 })
+    const granted = await reserve(tenantId, limits(1e6), { bytes: 5_000, bytesMin: 1, actor: 'user_ann' })
+    expect(granted.bytes).toBe(1_000)
+    expect(await userUsage(tenantId, 'user_ann')).toMatchObject({ reserved_bytes: 1_000 })
+  })
+})
+
 it('limits are read from the tenant that asks', async () => {
   const tenantId = await newTenant()
   await test.database.query(`update tenant set limits = '{"stored_bytes_max": 5}' where id = $1`, [tenantId])

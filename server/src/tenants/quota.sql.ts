@@ -15,6 +15,8 @@ export interface ReserveRoom {
   storedBytesMax: number
   filesCountMax: number
   lifetimeMs: number
+  /** Whose room at the tenant it is taken from as well, when that is limited. */
+  actor: string | null
 }
 
 // The room is looked at under the lock of the usage row, so that whoever comes second sees what the first one took.
@@ -32,8 +34,8 @@ const room = `room as (
 export async function insertReservation(sql: Sql, reserve: ReserveRoom): Promise<ReservationRow | undefined> {
   const { rows } = await sql.query<ReservationRow>(
     `with ${room}
-     insert into quota_reservation (tenant_id, bytes, files, expires_at)
-     select $1, bytes, $5, now() + $7 * interval '1 ms' from taken returning id, bytes`,
+     insert into quota_reservation (tenant_id, bytes, files, expires_at, actor)
+     select $1, bytes, $5, now() + $7 * interval '1 ms', $8 from taken returning id, bytes`,
     [
       reserve.tenantId,
       reserve.bytes,
@@ -42,6 +44,7 @@ export async function insertReservation(sql: Sql, reserve: ReserveRoom): Promise
       reserve.files,
       reserve.filesCountMax,
       reserve.lifetimeMs,
+      reserve.actor,
     ],
   )
   return rows[0]
@@ -50,7 +53,7 @@ export async function insertReservation(sql: Sql, reserve: ReserveRoom): Promise
 /** Adds bytes to a reservation and answers what it has then; nothing when there is no room or it has been released. */
 export async function growReservation(
   sql: Sql,
-  grow: Omit<ReserveRoom, 'files' | 'filesCountMax'> & { reservationId: number },
+  grow: Omit<ReserveRoom, 'files' | 'filesCountMax' | 'actor'> & { reservationId: number },
 ): Promise<ReservationRow | undefined> {
   const { rows } = await sql.query<ReservationRow>(
     `with held as (
@@ -82,14 +85,72 @@ export async function renewReservation(
   return rowCount > 0
 }
 
+// Rows of users are locked before those of tenants, here as in a seal; counting them makes the statement do so.
+const givenBackToUsers = `users as (
+    update user_usage u set reserved_bytes = u.reserved_bytes - g.bytes, reserved_files = u.reserved_files - g.files
+    from (select tenant_id, actor, sum(bytes)::bigint as bytes, sum(files)::bigint as files from gone where actor is not null
+      group by 1, 2) g
+    where u.tenant_id = g.tenant_id and u.actor = g.actor returning 1
+  ), users_first as (select count(*) from users)`
+
+export interface ReserveUserRoom {
+  tenantId: number
+  actor: string
+  bytes: number
+  bytesMin: number
+  files: number
+  storedBytesMax: number
+  filesCountMax: number
+}
+
+/** Bytes that were granted; nothing when there is no room. */
+export async function reserveForUser(sql: Sql, reserve: ReserveUserRoom): Promise<number | undefined> {
+  await sql.query('insert into user_usage (tenant_id, actor) values ($1, $2) on conflict do nothing', [
+    reserve.tenantId,
+    reserve.actor,
+  ])
+  const { rows } = await sql.query<{ bytes: number }>(
+    `with room as (
+       select least($3::bigint, $5::bigint - stored_bytes - reserved_bytes) as bytes from user_usage
+       where tenant_id = $1 and actor = $2 and $5::bigint - stored_bytes - reserved_bytes >= $4::bigint
+         and files_count + reserved_files + $6::bigint <= $7::bigint
+       for update
+     )
+     update user_usage u set reserved_bytes = u.reserved_bytes + room.bytes, reserved_files = u.reserved_files + $6::bigint
+     from room where u.tenant_id = $1 and u.actor = $2 returning room.bytes`,
+    [
+      reserve.tenantId,
+      reserve.actor,
+      reserve.bytes,
+      reserve.bytesMin,
+      reserve.storedBytesMax,
+      reserve.files,
+      reserve.filesCountMax,
+    ],
+  )
+  return rows[0]?.bytes
+}
+
+/** What the user was granted and the tenant had not. */
+export async function giveBackToUser(
+  sql: Sql,
+  back: { tenantId: number; actor: string; bytes: number },
+): Promise<void> {
+  await sql.query('update user_usage set reserved_bytes = reserved_bytes - $3 where tenant_id = $1 and actor = $2', [
+    back.tenantId,
+    back.actor,
+    back.bytes,
+  ])
+}
+
 /** False when it was gone already. */
 export async function deleteReservation(sql: Sql, tenantId: number, reservationId: number): Promise<boolean> {
   const { rowCount } = await sql.query(
     `with gone as (
-       delete from quota_reservation where tenant_id = $1 and id = $2 returning tenant_id, bytes, files
-     )
+       delete from quota_reservation where tenant_id = $1 and id = $2 returning tenant_id, bytes, files, actor
+     ), ${givenBackToUsers}
      update tenant_usage u set reserved_bytes = u.reserved_bytes - gone.bytes, reserved_files = u.reserved_files - gone.files
-     from gone where u.tenant_id = gone.tenant_id`,
+     from gone, users_first where u.tenant_id = gone.tenant_id`,
     [tenantId, reservationId],
   )
   return rowCount > 0
@@ -101,9 +162,9 @@ export async function deleteExpiredReservations(sql: Sql, limit: number): Promis
     `with gone as (
        delete from quota_reservation where id in
          (select id from quota_reservation where expires_at < now() order by expires_at limit $1 for update skip locked)
-       returning tenant_id, bytes, files
-     ), sums as (
-       select tenant_id, sum(bytes)::bigint as bytes, sum(files)::bigint as files from gone group by tenant_id
+       returning tenant_id, bytes, files, actor
+     ), ${givenBackToUsers}, sums as (
+       select tenant_id, sum(bytes)::bigint as bytes, sum(files)::bigint as files from gone, users_first group by tenant_id
      ), given_back as (
        update tenant_usage u set reserved_bytes = u.reserved_bytes - s.bytes, reserved_files = u.reserved_files - s.files
        from sums s where u.tenant_id = s.tenant_id
@@ -125,6 +186,33 @@ export async function findUsage(sql: Sql, tenantId: number): Promise<UsageRow | 
   const { rows } = await sql.query<UsageRow>(
     'select files_count, stored_bytes, reserved_bytes, reserved_files from tenant_usage where tenant_id = $1',
     [tenantId],
+  )
+  return rows[0]
+}
+
+export async function findUserUsage(sql: Sql, tenantId: number, actor: string): Promise<UsageRow | undefined> {
+  const { rows } = await sql.query<UsageRow>(
+    'select files_count, stored_bytes, reserved_bytes, reserved_files from user_usage where tenant_id = $1 and actor = $2',
+    [tenantId, actor],
+  )
+  return rows[0]
+}
+
+export interface HeldReservation {
+  id: number
+  bytes: number
+  files: number
+  actor: string | null
+}
+
+export async function findReservation(
+  sql: Sql,
+  tenantId: number,
+  reservationId: number,
+): Promise<HeldReservation | undefined> {
+  const { rows } = await sql.query<HeldReservation>(
+    'select id, bytes, files, actor from quota_reservation where tenant_id = $1 and id = $2',
+    [tenantId, reservationId],
   )
   return rows[0]
 }

@@ -7,15 +7,20 @@
 
 import type { Database, Tx } from '../platform/database.ts'
 import { Problem } from '../platform/problem.ts'
-import type { TenantLimits } from './limits.ts'
+import { userFilesCountMaxDefault, userStoredBytesMaxDefault, type TenantLimits } from './limits.ts'
 import {
   deleteExpiredReservations,
   deleteReservation,
+  findReservation,
   findUsage,
+  findUserUsage,
+  giveBackToUser,
   growReservation,
   insertReservation,
   isWithinLimits,
   renewReservation,
+  reserveForUser,
+  type UsageRow,
 } from './quota.sql.ts'
 
 /** Room that is held for one upload. */
@@ -24,6 +29,8 @@ export interface Reservation {
   readonly tenantId: number
   readonly bytes: number
   readonly files: number
+  /** The user or API key in whose limits it is held too; null when those are not limited. */
+  readonly actor: string | null
 }
 
 export interface Room {
@@ -32,22 +39,32 @@ export interface Room {
   bytesMin?: number
   /** New files, 0 for a version; default 1. */
   files?: number
+  /** Wire id of who uploads; held in his limits as well, where the tenant has set some. */
+  actor?: string
+  /** Default reservationLifetimeMs. */
+  lifetimeMs?: number
 }
 
 export interface Quota {
   /** Throws Problem('quota_exceeded') that says what is used and what is left. */
   reserve(tx: Tx, tenantId: number, limits: TenantLimits, room: Room): Promise<Reservation>
   /** The reservation with that much more, and a new lifetime. Throws Problem('quota_exceeded'). */
-  grow(reservation: Reservation, limits: TenantLimits, room: Omit<Room, 'files'>): Promise<Reservation>
+  grow(reservation: Reservation, limits: TenantLimits, room: Omit<Room, 'files' | 'actor'>): Promise<Reservation>
   /** Begins its lifetime anew; one that is gone stays gone, and settling it will look for room again. */
   renew(reservation: Reservation): Promise<void>
+  /** The same inside the caller's transaction, for a lifetime of its own. */
+  extend(tx: Tx, reservation: Pick<Reservation, 'id' | 'tenantId'>, lifetimeMs: number): Promise<void>
+  /** A reservation by its id, as it is now; one that is gone is answered as an empty one, which settle looks for room for. */
+  find(tx: Tx, tenantId: number, reservationId: number): Promise<Reservation>
   /**
    * Gives the reservation up for what the same transaction has just counted as usage. When its time had passed, the
    * usage must still be within the limits: else throws Problem('quota_exceeded'), and the transaction must not commit.
    */
   settle(tx: Tx, reservation: Reservation, limits: TenantLimits): Promise<void>
   /** Gives it back; one that is gone already is none of our business. */
-  release(reservation: Reservation): Promise<void>
+  release(reservation: Pick<Reservation, 'id' | 'tenantId'>): Promise<void>
+  /** The same inside the caller's transaction. */
+  releaseWithin(tx: Tx, reservation: Pick<Reservation, 'id' | 'tenantId'>): Promise<void>
   /** Gives back what has outlived its time; a duty of maintenance. Answers how many there were. */
   releaseExpired(): Promise<number>
 }
@@ -59,22 +76,30 @@ const releaseCountMax = 1_000
 
 export function createQuota({ database }: { database: Database }): Quota {
   return {
-    async reserve(tx, tenantId, limits, { bytes, bytesMin = bytes, files = 1 }) {
+    async reserve(tx, tenantId, limits, { bytes, bytesMin = bytes, files = 1, ...room }) {
+      const actor = room.actor !== undefined && isUserLimited(limits) ? room.actor : null
+      const granted = await takeFromUser(tx, { tenantId, actor, limits, bytes, bytesMin, files })
       const { storedBytesMax, filesCountMax } = limits
-      const lifetimeMs = reservationLifetimeMs
-      const wanted = { tenantId, bytes, bytesMin, files, storedBytesMax, filesCountMax, lifetimeMs }
+      const lifetimeMs = room.lifetimeMs ?? reservationLifetimeMs
+      const wanted = { tenantId, bytes: granted, bytesMin, files, storedBytesMax, filesCountMax, lifetimeMs, actor }
       const row = await insertReservation(tx, wanted)
       if (row === undefined) throw await exceeded(tx, tenantId, limits)
-      return { ...row, tenantId, files }
+      if (actor !== null && row.bytes < granted)
+        await giveBackToUser(tx, { tenantId, actor, bytes: granted - row.bytes })
+      return { ...row, tenantId, files, actor }
     },
 
-    grow: (reservation, limits, { bytes, bytesMin = bytes }) =>
+    grow: (reservation, limits, { bytes, bytesMin = bytes, lifetimeMs = reservationLifetimeMs }) =>
       database.withTenant(reservation.tenantId, async (tx) => {
-        const { id: reservationId, tenantId } = reservation
+        const { id: reservationId, tenantId, actor } = reservation
         const { storedBytesMax } = limits
-        const wanted = { tenantId, reservationId, bytes, bytesMin, storedBytesMax, lifetimeMs: reservationLifetimeMs }
+        const granted = await takeFromUser(tx, { tenantId, actor, limits, bytes, bytesMin, files: 0 })
+        const wanted = { tenantId, reservationId, bytes: granted, bytesMin, storedBytesMax, lifetimeMs }
         const row = await growReservation(tx, wanted)
         if (row === undefined) throw await exceeded(tx, tenantId, limits)
+        const grownBytes = row.bytes - reservation.bytes
+        if (actor !== null && grownBytes < granted)
+          await giveBackToUser(tx, { tenantId, actor, bytes: granted - grownBytes })
         return { ...reservation, bytes: row.bytes }
       }),
 
@@ -84,6 +109,15 @@ export function createQuota({ database }: { database: Database }): Quota {
       )
     },
 
+    async extend(tx, { id: reservationId, tenantId }, lifetimeMs) {
+      await renewReservation(tx, { tenantId, reservationId, lifetimeMs })
+    },
+
+    async find(tx, tenantId, reservationId) {
+      const held = await findReservation(tx, tenantId, reservationId)
+      return { ...(held ?? { id: reservationId, bytes: 0, files: 0, actor: null }), tenantId }
+    },
+
     async settle(tx, { id, tenantId }, limits) {
       if (await deleteReservation(tx, tenantId, id)) return
       if (!(await isWithinLimits(tx, { tenantId, ...limits }))) throw await exceeded(tx, tenantId, limits)
@@ -91,6 +125,10 @@ export function createQuota({ database }: { database: Database }): Quota {
 
     async release({ id, tenantId }) {
       await database.withTenant(tenantId, (tx) => deleteReservation(tx, tenantId, id))
+    },
+
+    async releaseWithin(tx, { id, tenantId }) {
+      await deleteReservation(tx, tenantId, id)
     },
 
     async releaseExpired() {
@@ -104,17 +142,42 @@ export function createQuota({ database }: { database: Database }): Quota {
   }
 }
 
+const isUserLimited = ({ userStoredBytesMax, userFilesCountMax }: TenantLimits): boolean =>
+  userStoredBytesMax !== userStoredBytesMaxDefault || userFilesCountMax !== userFilesCountMaxDefault
+
+interface UserRoom {
+  tenantId: number
+  actor: string | null
+  limits: TenantLimits
+  bytes: number
+  bytesMin: number
+  files: number
+}
+
+/** How much of it the user's own limits allow. Throws Problem('quota_exceeded'). */
+async function takeFromUser(tx: Tx, { actor, limits, ...room }: UserRoom): Promise<number> {
+  if (actor === null) return room.bytes
+  const { userStoredBytesMax: storedBytesMax, userFilesCountMax: filesCountMax } = limits
+  const granted = await reserveForUser(tx, { ...room, actor, storedBytesMax, filesCountMax })
+  if (granted !== undefined) return granted
+  const usage = await findUserUsage(tx, room.tenantId, actor)
+  throw new Problem('quota_exceeded', {
+    detail: `Of your own share: ${usage ? describeUsage(usage, { storedBytesMax, filesCountMax }) : 'nothing is left.'}`,
+  })
+}
+
 async function exceeded(tx: Tx, tenantId: number, limits: TenantLimits): Promise<Problem> {
   const usage = await findUsage(tx, tenantId)
   if (usage === undefined) return new Problem('not_found')
+  return new Problem('quota_exceeded', { detail: describeUsage(usage, limits) })
+}
+
+function describeUsage(usage: UsageRow, limits: Pick<TenantLimits, 'storedBytesMax' | 'filesCountMax'>): string {
   const filesCount = usage.files_count + usage.reserved_files
-  if (filesCount >= limits.filesCountMax) {
-    return new Problem('quota_exceeded', { detail: `All ${limits.filesCountMax} files of the quota are used.` })
-  }
+  if (filesCount >= limits.filesCountMax) return `All ${limits.filesCountMax} files of the quota are used.`
   const leftBytes = Math.max(0, limits.storedBytesMax - usage.stored_bytes - usage.reserved_bytes)
-  return new Problem('quota_exceeded', {
-    detail:
-      `${usage.stored_bytes} of ${limits.storedBytesMax} bytes are used and ${usage.reserved_bytes} are reserved by ` +
-      `uploads under way; ${leftBytes} are left.`,
-  })
+  return (
+    `${usage.stored_bytes} of ${limits.storedBytesMax} bytes are used and ${usage.reserved_bytes} are reserved by ` +
+    `uploads under way; ${leftBytes} are left.`
+  )
 }

@@ -133,7 +133,7 @@ function reserve(
   return database.withTenant(tenantId, async (tx) => {
     if (pipeline !== undefined) await submission.choosePipeline(tx, { tenantId, pipeline, contentType })
     const files = order.fileId === undefined ? 1 : 0
-    return quota.reserve(tx, tenantId, order.limits, { bytes: atMost, bytesMin, files })
+    return quota.reserve(tx, tenantId, order.limits, { bytes: atMost, bytesMin, files, actor: order.principal.actor })
   })
 }
 
