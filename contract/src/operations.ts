@@ -9,10 +9,11 @@ import { ApiKeyResource, PrincipalResource, SessionResource } from './resources/
 import { JobResource, JobSummary } from './resources/job.ts'
 import { PipelineResource, ProcessorResource } from './resources/pipeline.ts'
 import { FieldError } from './resources/problem.ts'
-import { jobStates, lanes, roles } from './states.ts'
+import { UploadPartResource, UploadResource } from './resources/upload.ts'
+import { jobStates, lanes, roles, uploadKinds, uploadPartStates, uploadStates } from './states.ts'
 
 export interface Operation {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
   /** Below /api/v1, with {name} for path parameters. */
   readonly path: string
   readonly tag: string
@@ -20,8 +21,8 @@ export interface Operation {
   readonly params?: TSchema
   readonly query?: TSchema
   readonly body?: TSchema
-  /** Set when the body is not JSON. */
-  readonly bodyType?: 'multipart/form-data'
+  /** Set when the body is not JSON: a form, a piece of an upload (tus, which may be left out), or bytes of any type. */
+  readonly bodyType?: 'multipart/form-data' | 'application/offset+octet-stream' | '*/*'
   /** Status of success. */
   readonly status: number
   readonly response?: TSchema
@@ -40,6 +41,15 @@ const page = {
 }
 const id = (name: string) => Type.Object({ [name]: Type.String({ maxLength: 100 }) })
 const FileParams = Type.Object({ file_id: Type.String({ maxLength: 100 }) })
+const UploadParams = Type.Object({ upload_id: Type.String({ maxLength: 100 }) })
+/** What an uploader says of a file, whatever the way in. */
+const about = {
+  pipeline: Type.Optional(Type.String({ maxLength: 200 })),
+  metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  priority: Type.Optional(Type.Enum([...lanes])),
+  sha256: Type.Optional(Type.String({ pattern: '^[0-9a-fA-F]{64}$', description: 'What the whole must have.' })),
+  file_id: Type.Optional(Type.String({ maxLength: 100, description: 'The file that gets a new version.' })),
+}
 const JobParams = Type.Object({ job_id: Type.String({ maxLength: 100 }) })
 const Credentials = Type.Object({
   email: Type.String({ minLength: 3, maxLength: 320 }),
@@ -222,6 +232,141 @@ export const operations = {
     }),
     status: 200,
     response: List(SearchHit),
+  },
+
+  // Uploads that take more than one request
+  describeUploads: {
+    method: 'OPTIONS',
+    path: '/uploads',
+    tag: 'uploads',
+    summary: 'What of the tus protocol is spoken here: versions, extensions, checksums',
+    status: 204,
+  },
+  createUpload: {
+    method: 'POST',
+    path: '/uploads',
+    tag: 'uploads',
+    summary: 'tus 1.0: begin a resumable upload, with its first bytes if you like; Location names it',
+    bodyType: 'application/offset+octet-stream',
+    status: 201,
+  },
+  listUploads: {
+    method: 'GET',
+    path: '/uploads',
+    tag: 'uploads',
+    summary: 'Upload sessions of the tenant, newest first',
+    query: Type.Object({
+      ...page,
+      state: Type.Optional(Type.Enum([...uploadStates])),
+      kind: Type.Optional(Type.Enum([...uploadKinds])),
+    }),
+    status: 200,
+    response: List(UploadResource),
+  },
+  getUpload: {
+    method: 'GET',
+    path: '/uploads/{upload_id}',
+    tag: 'uploads',
+    summary: 'One upload session; HEAD answers its offset in the headers of tus',
+    params: UploadParams,
+    status: 200,
+    response: UploadResource,
+  },
+  appendUpload: {
+    method: 'PATCH',
+    path: '/uploads/{upload_id}',
+    tag: 'uploads',
+    summary: 'tus 1.0: send the bytes from Upload-Offset on; the last ones make the file',
+    params: UploadParams,
+    bodyType: 'application/offset+octet-stream',
+    status: 204,
+  },
+  overrideUpload: {
+    method: 'POST',
+    path: '/uploads/{upload_id}',
+    tag: 'uploads',
+    summary: 'tus 1.0: PATCH or DELETE for clients that cannot send it, named by X-HTTP-Method-Override',
+    params: UploadParams,
+    bodyType: 'application/offset+octet-stream',
+    status: 204,
+  },
+  abortUpload: {
+    method: 'DELETE',
+    path: '/uploads/{upload_id}',
+    tag: 'uploads',
+    summary: 'Abort an upload or an import: its bytes and its reservation go',
+    params: UploadParams,
+    status: 204,
+  },
+  createPartsUpload: {
+    method: 'POST',
+    path: '/uploads/parts',
+    tag: 'uploads',
+    summary: 'Begin an upload in parts that may be sent at once and in any order; list its parts for their URLs',
+    body: Type.Object({
+      name: Type.String({ minLength: 1, maxLength: 4_000 }),
+      size_bytes: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+      part_size_bytes: Type.Optional(Type.Integer({ minimum: 65_536, maximum: 5 * 1024 ** 3 })),
+      ...about,
+    }),
+    status: 201,
+    response: UploadResource,
+  },
+  listUploadParts: {
+    method: 'GET',
+    path: '/uploads/{upload_id}/parts',
+    tag: 'uploads',
+    summary: 'Parts of an upload, each with a short-lived URL to send it to',
+    params: UploadParams,
+    query: Type.Object({
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: listItemsMaxDefault })),
+      cursor: page.cursor,
+      state: Type.Optional(Type.Enum([...uploadPartStates])),
+    }),
+    status: 200,
+    response: List(UploadPartResource),
+  },
+  putUploadPart: {
+    method: 'PUT',
+    path: '/uploads/{upload_id}/parts/{number}',
+    tag: 'uploads',
+    summary: 'Send one part, or send it again; the signature stands in for credentials',
+    params: Type.Object({ upload_id: Type.String(), number: Type.String() }),
+    query: Type.Object({
+      tenant: Type.Optional(Type.String()),
+      expires: Type.Optional(Type.String()),
+      signature: Type.Optional(Type.String()),
+    }),
+    bodyType: '*/*',
+    status: 200,
+    response: UploadPartResource,
+  },
+  completeUpload: {
+    method: 'POST',
+    path: '/uploads/{upload_id}/complete',
+    tag: 'uploads',
+    summary: 'Make the file of an upload in parts',
+    params: UploadParams,
+    status: 202,
+    response: UploadResult,
+  },
+  createImport: {
+    method: 'POST',
+    path: '/imports',
+    tag: 'uploads',
+    summary: 'Fetch a file from a URL in the background; the upload session tells how far it is',
+    body: Type.Object({
+      url: Type.String({ minLength: 1, maxLength: 8_000 }),
+      name: Type.Optional(Type.String({ minLength: 1, maxLength: 4_000 })),
+      headers: Type.Optional(
+        Type.Record(Type.String({ maxLength: 100 }), Type.String({ maxLength: 4_000 }), {
+          description: 'Sent to the host of the URL only; kept encrypted until the import has ended.',
+        }),
+      ),
+      ...about,
+    }),
+    status: 202,
+    response: UploadResource,
   },
 
   // Jobs

@@ -102,6 +102,77 @@ export const problems = {
     true,
   ),
   storage_unavailable: kind(503, 'The object store does not answer.', 'Try again in a moment.', true),
+  upload_offset_mismatch: kind(
+    409,
+    'The upload has another offset.',
+    'Ask for the offset (HEAD) and go on from there.',
+    true,
+  ),
+  upload_taken_over: kind(
+    409,
+    'Another request goes on with this upload.',
+    'Ask for the offset (HEAD); if nobody sends any more, go on from there.',
+    true,
+  ),
+  upload_too_long: kind(
+    413,
+    'More bytes were sent than the upload was declared to have.',
+    'Begin a new upload with the right length.',
+  ),
+  upload_checksum_mismatch: kind(
+    460,
+    'The bytes of this request do not have the stated checksum.',
+    'Send the same bytes again from the same offset; nothing of this request was kept.',
+    true,
+  ),
+  upload_parts_missing: kind(
+    409,
+    'Parts of the upload are still missing.',
+    'Send the missing parts, which the list of parts names, then complete it again.',
+  ),
+  upload_part_invalid: kind(
+    422,
+    'The part does not have the length that its number calls for.',
+    'Cut the file at multiples of part_size_bytes; only the last part is shorter.',
+  ),
+  upload_too_fragmented: kind(
+    422,
+    'The upload was sent in too many pieces.',
+    'Begin a new upload and send larger pieces.',
+  ),
+  upload_ended: kind(410, 'The upload has ended and takes no more bytes.', 'Begin a new upload.'),
+  uploads_limit_reached: kind(
+    429,
+    'Too many uploads are under way at once.',
+    'Finish or abort some of them, or wait until they expire.',
+    true,
+  ),
+  upload_url_expired: kind(
+    403,
+    'The signed URL is not valid or has expired.',
+    'List the parts of the upload again for fresh URLs.',
+  ),
+  protocol_version_unsupported: kind(
+    412,
+    'This version of the tus protocol is not spoken here.',
+    'Send Tus-Resumable: 1.0.0.',
+  ),
+  import_url_forbidden: kind(
+    422,
+    'This address may not be imported from.',
+    'Use an http or https URL on a public address and a usual port, or ask the operator to allow it.',
+  ),
+  import_refused: kind(
+    422,
+    'The source did not hand out the file.',
+    'Check the URL and its access rights, then import again.',
+  ),
+  import_source_unavailable: kind(
+    503,
+    'The source does not answer or broke off.',
+    'It is tried again by itself; if that fails for good, import again later.',
+    true,
+  ),
   object_damaged: kind(
     500,
     'The stored bytes do not match what was written.',

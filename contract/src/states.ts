@@ -41,6 +41,15 @@ export type StepState = (typeof stepStates)[number]
 export const lanes = ['interactive', 'normal', 'bulk'] as const
 export type Lane = (typeof lanes)[number]
 
+/** Ways in that take more than one request. */
+export const uploadKinds = ['tus', 'parts', 'import'] as const
+export type UploadKind = (typeof uploadKinds)[number]
+
+export const uploadStates = ['receiving', 'sealing', 'sealed', 'failed', 'aborted', 'expired'] as const
+export type UploadState = (typeof uploadStates)[number]
+
+export const uploadPartStates = ['missing', 'stored'] as const
+
 export const roles = ['admin', 'user', 'read-only'] as const
 /** What a principal may do inside one tenant. */
 export type Role = (typeof roles)[number]

@@ -56,7 +56,8 @@ create table upload_part (
   size_bytes bigint not null check (size_bytes > 0),
   salt text not null,
   commitment text not null,
-  sha256 text not null, -- of the part, or, where the parts come in order, of all content up to its end
+  -- Of the part; where the parts come in order, of all content up to its end, null when that is not known.
+  sha256 text,
   stored_at timestamptz not null default now(),
   primary key (session_id, number)
 );

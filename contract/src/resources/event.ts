@@ -11,6 +11,8 @@ export const EventResource = Type.Object(
       'job.ended',
       'step.started',
       'step.ended',
+      'upload.progress',
+      'upload.ended',
     ]),
     at: Type.String({ format: 'date-time' }),
     job_id: Type.Optional(Type.String()),

@@ -24,8 +24,8 @@ import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import type { Routes } from './operation-routes.ts'
 
-/** The least that an asker must be. */
-const least: Record<OperationId, 'nobody' | 'read-only' | 'user' | 'admin' | 'operator'> = {
+/** The least that an asker must be; a holder is whoever has a signed URL, which none of them has. */
+const least: Record<OperationId, 'nobody' | 'holder' | 'read-only' | 'user' | 'admin' | 'operator'> = {
   createSession: 'nobody',
   refreshSession: 'nobody',
   deleteSession: 'nobody',
@@ -43,6 +43,18 @@ const least: Record<OperationId, 'nobody' | 'read-only' | 'user' | 'admin' | 'op
   listFileVersions: 'read-only',
   uploadFileVersion: 'user',
   search: 'read-only',
+  describeUploads: 'nobody',
+  createUpload: 'user',
+  listUploads: 'read-only',
+  getUpload: 'read-only',
+  appendUpload: 'user',
+  overrideUpload: 'user',
+  abortUpload: 'user',
+  createPartsUpload: 'user',
+  listUploadParts: 'user',
+  putUploadPart: 'holder',
+  completeUpload: 'user',
+  createImport: 'user',
   createJob: 'user',
   listJobs: 'read-only',
   getJob: 'read-only',
@@ -79,7 +91,7 @@ let ids: Record<string, Record<IdKind, string>>
 type IdKind = 'own' | 'foreign' | 'missing' | 'malformed' | 'of another kind' | 'absurd'
 const idKinds: IdKind[] = ['own', 'foreign', 'missing', 'malformed', 'of another kind', 'absurd']
 
-const insert = async <Kind extends 'file' | 'job' | 'output'>(
+const insert = async <Kind extends 'file' | 'job' | 'output' | 'upload'>(
   text: string,
   values: unknown[],
 ): Promise<RowId<Kind>> => {
@@ -114,6 +126,11 @@ async function furnish(tenantId: number, n: number) {
      values ($1, $2, 1, 's', 'o', 'text/plain', 1, '', $3)`,
     [tenantId, jobId, objectId],
   )
+  const uploadId = await insert<'upload'>(
+    `insert into upload_session (tenant_id, kind, name, object_id, store_key, wrapped_key, tenant_key_version, created_by, expires_at)
+     values ($1, 'parts', 'n', $2, 'k/', '', 1, 'system', now() + interval '1 hour')`,
+    [tenantId, objectId],
+  )
   const { row } = await auth.createApiKey(test.database, {
     tenantId,
     name: 'x',
@@ -129,16 +146,21 @@ async function furnish(tenantId: number, n: number) {
     api_key_id: encodeId('api_key', row.id) as string,
     name: `pipeline-${n}`,
     step: 's',
+    upload_id: encodeId('upload', uploadId) as string,
+    number: '1',
   }
 }
 
 /** Files and pipelines as their features must treat them: through the tenant's scope, by id or by name. */
-function lookUp(table: 'file' | 'pipeline_version' | 'job'): (id: string, tenantId: number) => Promise<void> {
+function lookUp(
+  table: 'file' | 'pipeline_version' | 'job' | 'upload',
+): (id: string, tenantId: number) => Promise<void> {
   return async (id, tenantId) => {
     const rowId = table === 'pipeline_version' ? id : decodeId(table, id)
     const column = table === 'pipeline_version' ? 'name' : 'id'
+    const from = table === 'upload' ? 'upload_session' : table
     const { rowCount } = await test.database.withTenant(tenantId, (tx) =>
-      tx.query(`select 1 as found from ${table} where ${column} = $1`, [rowId ?? null]),
+      tx.query(`select 1 as found from ${from} where ${column} = $1`, [rowId ?? null]),
     )
     if (rowCount === 0) throw new Problem('not_found')
   }
@@ -146,14 +168,27 @@ function lookUp(table: 'file' | 'pipeline_version' | 'job'): (id: string, tenant
 
 function standIns(): Routes {
   const answer = { items: [], next_cursor: null }
-  const by = (table: 'file' | 'pipeline_version', param: string) =>
+  const by = (table: 'file' | 'pipeline_version' | 'upload', param: string) =>
     (async ({ params }: { params: Record<string, string> }, { principal }: { principal: { tenantId: number } }) => {
       await lookUp(table)(params[param] ?? '', principal.tenantId)
       return answer
     }) as unknown as Handler<'getFile'>
   const free = (async () => answer) as unknown as Handler<'getFile'>
   const file = by('file', 'file_id')
+  const upload = by('upload', 'upload_id')
   const names: Partial<Record<OperationId, unknown>> = {
+    describeUploads: free,
+    createUpload: free,
+    listUploads: free,
+    getUpload: upload,
+    appendUpload: upload,
+    overrideUpload: upload,
+    abortUpload: upload,
+    createPartsUpload: free,
+    listUploadParts: upload,
+    putUploadPart: () => Promise.reject(new Problem('upload_url_expired')),
+    completeUpload: upload,
+    createImport: free,
     uploadFile: free,
     listFiles: free,
     getFile: file,
@@ -298,6 +333,8 @@ beforeAll(async () => {
     api_key_id: encodeId('api_key', far as RowId<'api_key'>),
     name: 'no-such-pipeline',
     step: 's',
+    upload_id: encodeId('upload', far as RowId<'upload'>),
+    number: '1',
   }
   ids = Object.fromEntries(
     Object.keys(missing).map((param) => [
@@ -326,6 +363,8 @@ const bodies: Partial<Record<OperationId, (kind: IdKind) => object>> = {
   createApiKey: () => ({ name: 'n', role: 'read-only' }),
   updateFile: () => ({ name: 'n' }),
   createJob: (kind) => ({ file_id: ids['file_id']![kind].slice(0, 100) }),
+  createPartsUpload: () => ({ name: 'n', size_bytes: 1 }),
+  createImport: () => ({ url: 'https://example.com/a' }),
   createPipeline: () => ({ source: 'x' }),
   validatePipeline: () => ({ source: 'x' }),
 }
@@ -333,7 +372,7 @@ const bodies: Partial<Record<OperationId, (kind: IdKind) => object>> = {
 function requestFor(id: OperationId, asker: Asker, kind: IdKind): InjectOptions {
   const operation: Operation = operations[id]
   const path = operation.path.replace(/\{(\w+)\}/g, (_, param: string) => encodeURIComponent(ids[param]![kind]))
-  const isForm = operation.bodyType !== undefined
+  const isForm = operation.bodyType === 'multipart/form-data'
   const body = bodies[id]?.(kind)
   return {
     // A stream of events never ends; its head says what is to be known.
@@ -352,6 +391,7 @@ const rank: Record<Standing, number> = { stranger: 0, 'read-only': 1, user: 2, a
 function expectedOf(id: OperationId, asker: Asker, kind: IdKind): 401 | 403 | 404 | 'through' {
   const need = least[id]
   if (need === 'nobody') return 'through'
+  if (need === 'holder') return 403
   if (asker.standing === 'stranger') return 401
   if (need === 'operator') return asker.standing === 'operator' ? 'through' : 403
   if (rank[asker.standing] < rank[need]) return 403

@@ -7,6 +7,7 @@
 // schemas; every answer that is not a success is a problem document with the request's id; whatever a client sends or
 // leaves out, the process stays alive and the connection is freed.
 
+import { operations, type Operation, type OperationId } from '@millrace/contract'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { RateLimiter, RatePolicy } from '../auth/rate-limit.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -169,7 +170,15 @@ function createApp(options: GatewayOptions): FastifyInstance {
     // parseAs: 'string' makes it one.
     else void parseJson(request, body as string, done)
   })
-  app.addContentTypeParser('multipart/form-data', (_request, _payload, done) => done(null, undefined))
+  for (const type of ['multipart/form-data', 'application/offset+octet-stream'])
+    app.addContentTypeParser(type, (_request, _payload, done) => done(null, undefined))
+  // Bytes of any type where the operation takes them; elsewhere what has no parser is refused.
+  app.addContentTypeParser('*', (request, _payload, done) => {
+    const { operationId } = request.routeOptions.config as { operationId?: OperationId }
+    const operation: Operation | undefined = operationId && operations[operationId]
+    if (operation?.bodyType === undefined) done(new Problem('unsupported_media_type'))
+    else done(null, undefined)
+  })
   return app
 }
 

@@ -18,6 +18,7 @@ export type JsonObject = { [key: string]: Json }
 const tags: Record<string, string> = {
   identity: 'Signing in, API keys, and who is asking.',
   files: 'Uploading, reading, versioning and searching files.',
+  uploads: 'Files that arrive in more than one request: resumable (tus 1.0), in parts, and fetched from elsewhere.',
   jobs: 'Runs of pipelines over files, their steps and outputs.',
   events: 'Live events (server-sent events), resumable.',
   pipelines: 'What is done to files: definitions and the processors they are made of.',
@@ -132,7 +133,10 @@ const formSchema: JsonObject = {
 }
 
 function requestBodyOf(operation: Operation, components: Map<string, Json>): JsonObject | undefined {
-  const schema = operation.bodyType ? formSchema : operation.body && toJsonSchema(operation.body, components)
+  const { bodyType } = operation
+  if (bodyType !== undefined && bodyType !== 'multipart/form-data')
+    return { requestBody: { required: bodyType === '*/*', content: { [bodyType]: {} } } }
+  const schema = bodyType ? formSchema : operation.body && toJsonSchema(operation.body, components)
   if (schema === undefined) return undefined
   return { requestBody: { required: true, content: { [operation.bodyType ?? 'application/json']: { schema } } } }
 }

@@ -73,7 +73,7 @@ function mountOperation(app: FastifyInstance, mounted: Mounted, deps: RouteDepen
   const parseInput = createInputParser(operation)
   const responseCheck = deps.checkResponses && operation.response ? Compile(operation.response) : undefined
   const principals = new WeakMap<FastifyRequest, Principal>()
-  const streamed = operation.bodyType === 'multipart/form-data'
+  const streamed = operation.bodyType !== undefined
 
   app.route({
     method: operation.method === 'GET' ? ['GET', 'HEAD'] : operation.method,
@@ -126,16 +126,26 @@ function recheck(rule: Rule, request: FastifyRequest, { authenticator }: RouteDe
   }
 }
 
-/** A form where JSON is expected, and the other way round, is refused before a byte of it is read. */
+/** A body of another type than the operation takes is refused before a byte of it is read. */
 function refuseOtherBodies(request: FastifyRequest, operation: Operation): void {
-  const contentType = request.headers['content-type']
-  const isForm = contentType !== undefined && /^multipart\/form-data\s*(;|$)/i.test(contentType)
-  if ((operation.bodyType === 'multipart/form-data') !== isForm && (operation.bodyType !== undefined || isForm)) {
+  const contentType = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
+  const { bodyType } = operation
+  if (bodyType === '*/*') return
+  const isJson = contentType === undefined || contentType === 'application/json'
+  // A piece of an upload may be left out, and then its type says nothing; JSON bodies are told apart by their parser.
+  const isExpected =
+    bodyType === undefined
+      ? isJson || !isStreamType(contentType)
+      : contentType === bodyType || (bodyType !== 'multipart/form-data' && !hasUnreadBody(request))
+  if (!isExpected) {
     throw new Problem('unsupported_media_type', {
-      detail: `This operation takes ${operation.bodyType ?? (operation.body ? 'application/json' : 'no body')}.`,
+      detail: `This operation takes ${bodyType ?? (operation.body ? 'application/json' : 'no body')}.`,
     })
   }
 }
+
+const isStreamType = (contentType: string): boolean =>
+  contentType === 'multipart/form-data' || contentType === 'application/offset+octet-stream'
 
 function refuseOtherMethods(app: FastifyInstance, url: string, methods: ReadonlySet<string>): void {
   const others = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter((method) => !methods.has(method))

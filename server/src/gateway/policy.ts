@@ -39,6 +39,19 @@ export const policy = {
   uploadFileVersion: writers,
   search: readers,
 
+  describeUploads: anyone,
+  createUpload: writers,
+  listUploads: readers,
+  getUpload: readers,
+  appendUpload: writers,
+  overrideUpload: writers,
+  abortUpload: writers,
+  createPartsUpload: writers,
+  listUploadParts: writers, // It hands out URLs that write.
+  putUploadPart: anyone, // The URL is signed for one part, a quarter of an hour.
+  completeUpload: writers,
+  createImport: writers,
+
   createJob: writers,
   listJobs: readers,
   getJob: readers,

@@ -67,6 +67,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   }
   reply
     .code(status)
+    .headers(problem.headers ?? {})
     .header('content-type', problemContentType)
     .header('cache-control', 'no-store')
     .send(JSON.stringify(toProblemDocument(problem, request.id)))

@@ -9,6 +9,8 @@ export interface ProblemOptions {
   errors?: ProblemDocument['errors']
   /** For Retry-After. */
   retryAfterSeconds?: number
+  /** Fields that the answer carries besides, where a protocol asks for them. */
+  headers?: Readonly<Record<string, string>>
 }
 
 export class Problem extends Error {
@@ -16,6 +18,7 @@ export class Problem extends Error {
   readonly detail: string | undefined
   readonly errors: ProblemDocument['errors']
   readonly retryAfterSeconds: number | undefined
+  readonly headers: Readonly<Record<string, string>> | undefined
   constructor(code: ProblemCode, options: ProblemOptions = {}) {
     super(options.detail ?? problems[code].title, options.cause === undefined ? {} : { cause: options.cause })
     this.name = 'Problem'
@@ -23,6 +26,7 @@ export class Problem extends Error {
     this.detail = options.detail
     this.errors = options.errors
     this.retryAfterSeconds = options.retryAfterSeconds
+    this.headers = options.headers
   }
 }
 

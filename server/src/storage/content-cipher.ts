@@ -1,6 +1,6 @@
 // Content of any length to stored bytes and back, as streams. Memory does not grow with the length.
 
-import { createHash, timingSafeEqual, type CipherGCM, type KeyObject } from 'node:crypto'
+import { createHash, timingSafeEqual, type CipherGCM, type Hash, type KeyObject } from 'node:crypto'
 import {
   chunkOffsetOf,
   chunkSizeBytes,
@@ -45,6 +45,8 @@ export interface EncryptOptions {
   partSizeBytes: number
   /** Where the content is one part of an object: its number, and its salt, which nobody has used before. */
   firstPart?: { number: number; salt: Buffer }
+  /** Left out: a fresh one. It stays usable, and what is found is the digest of all that it has seen. */
+  hash?: Hash
   /** Called with the length so far before anything of a piece is used; throws to refuse it. */
   onSize?: (sizeBytes: number) => void
   /** Called at the end, before the last bytes are handed on; throws to refuse the whole. */
@@ -53,7 +55,7 @@ export interface EncryptOptions {
 
 /** Hashes and encrypts in one pass; yields the stored bytes of the parts, one after the other. */
 export async function* encryptContent(options: EncryptOptions): AsyncGenerator<Buffer, void, undefined> {
-  const hash = createHash('sha256')
+  const hash = options.hash ?? createHash('sha256')
   const parts = new PartWriter(options)
   let sizeBytes = 0
   for await (const piece of options.content) {
@@ -69,7 +71,7 @@ export async function* encryptContent(options: EncryptOptions): AsyncGenerator<B
   parts.end()
   const full = parts.takeFull()
   if (full !== undefined) yield full
-  options.onEnd({ sizeBytes, storedBytes: parts.storedBytes, sha256: hash.digest('hex'), parts: parts.done })
+  options.onEnd({ sizeBytes, storedBytes: parts.storedBytes, sha256: hash.copy().digest('hex'), parts: parts.done })
   const rest = parts.takeRest()
   if (rest.length > 0) yield rest
 }

@@ -30,7 +30,7 @@ import {
   type Place,
 } from './manifest.ts'
 import type { ByteRange, ObjectStore } from './object-store.ts'
-import type { ObjectDraft, SealedObject, StoredPart, Vault, WriteOptions, WritePartOptions } from './vault.ts'
+import type { ObjectDraft, PartSeal, SealedObject, Vault, WriteOptions, WritePartOptions } from './vault.ts'
 
 export interface VaultOptions {
   store: ObjectStore
@@ -91,7 +91,20 @@ export function createVault(options: VaultOptions): Vault {
     }
   }
 
+  async function* readParts(
+    draft: ObjectDraft,
+    parts: readonly PartSeal[],
+    { signal = new AbortController().signal }: { signal?: AbortSignal } = {},
+  ): AsyncGenerator<Buffer[], void, undefined> {
+    const manifest = { format: 1 as const, version: objectVersion, parts: toManifestParts(parts), mac: '' }
+    const objectKey = await keyRing.openObjectKey(draft)
+    const wanted = { start: 0, end: sumOf(manifest.parts, (part) => part.size_bytes) - 1 }
+    yield* decryptObject({ store, object: draft, manifest, objectKey, wanted, signal })
+  }
+
   return {
+    readParts,
+
     async write(write) {
       const objectId = options.ids.randomHex(16)
       const place = { tenantId: write.tenantId, objectId }
@@ -141,6 +154,7 @@ export function createVault(options: VaultOptions): Vault {
         place: placeOf(draft),
         partSizeBytes: Number.MAX_SAFE_INTEGER,
         firstPart: { number: part.number, salt },
+        ...(part.hash !== undefined && { hash: part.hash }),
         onSize: (sizeBytes: number) => checkSize(sizeBytes, part),
       }
       const key = partKeyOf(draft.storeKey, part.number - 1, salt.toString('hex'))
@@ -162,19 +176,7 @@ export function createVault(options: VaultOptions): Vault {
       const manifestParts = toManifestParts(parts)
       const sizeBytes = sumOf(manifestParts, (part) => part.size_bytes)
       const objectKey = await keyRing.openObjectKey(draft)
-      const sha256 =
-        assembly.sha256 ??
-        (await hashContent(
-          decryptObject({
-            store,
-            object: draft,
-            manifest: { format: 1, version: objectVersion, parts: manifestParts, mac: '' },
-            objectKey,
-            wanted: { start: 0, end: sizeBytes - 1 },
-            signal: assembly.signal ?? new AbortController().signal,
-          }),
-          assembly.onBytes,
-        ))
+      const sha256 = assembly.sha256 ?? (await hashContent(readParts(draft, parts, assembly), assembly.onBytes))
       const object = { ...placeOf(draft), sizeBytes, sha256 }
       return {
         ...object,
@@ -210,7 +212,7 @@ export function createVault(options: VaultOptions): Vault {
 const placeOf = ({ tenantId, objectId }: ObjectDraft): Place => ({ tenantId, objectId })
 
 /** Throws when a part is missing, out of order or empty between others: the caller has checked what it was sent. */
-function toManifestParts(parts: readonly StoredPart[]): ManifestPart[] {
+function toManifestParts(parts: readonly PartSeal[]): ManifestPart[] {
   invariant(parts.length >= 1, 'an object has a part')
   return parts.map(({ number, sizeBytes, salt, commitment }, index) => {
     invariant(number === index + 1, 'the parts of an object are numbered without a gap')

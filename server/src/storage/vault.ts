@@ -1,6 +1,7 @@
 // The encrypted face of the object store: what features read and write bytes through. Nothing reaches a store in
 // clear. Format: docs/reference/encryption.md.
 
+import type { Hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { ByteRange } from './object-store.ts'
 
@@ -58,11 +59,16 @@ export interface StoredPart {
   readonly sha256: string
 }
 
+/** What has to be known of a part to read it. */
+export type PartSeal = Omit<StoredPart, 'sha256'>
+
 export interface WritePartOptions {
   readonly number: number
   readonly content: AsyncIterable<Uint8Array>
   /** Throws Problem('file_too_large') as soon as the content passes it. */
   readonly sizeBytesMax: number
+  /** Goes on with this hash instead of one of the part's own; the part's sha256 is then that of all the hash has seen. */
+  readonly hash?: Hash
   readonly signal?: AbortSignal
 }
 
@@ -81,16 +87,18 @@ export interface Vault {
    */
   writePart(draft: ObjectDraft, options: WritePartOptions): Promise<StoredPart>
   /** Removes the stored bytes of one attempt at a part. */
-  removePart(draft: ObjectDraft, part: StoredPart): Promise<void>
+  removePart(draft: ObjectDraft, part: PartSeal): Promise<void>
   /**
    * Makes an object of the parts 1 to n, in order. Its SHA-256 is what is given, which the caller has computed over the
    * bytes that it passed to writePart, or else that of all parts, read and decrypted once more.
    */
   assemble(
     draft: ObjectDraft,
-    parts: readonly StoredPart[],
+    parts: readonly PartSeal[],
     options?: { sha256?: string; onBytes?: (sizeBytes: number) => Promise<void> | undefined; signal?: AbortSignal },
   ): Promise<SealedObject>
+  /** The content of the parts 1 to n, which need not be an object yet. */
+  readParts(draft: ObjectDraft, parts: readonly PartSeal[], options?: { signal?: AbortSignal }): AsyncIterable<Buffer[]>
   /** Removes whatever lies at the place of a draft but does not belong to these parts. Answers how many that were. */
-  removeStrayParts(draft: Pick<ObjectDraft, 'storeKey'>, parts: readonly StoredPart[]): Promise<number>
+  removeStrayParts(draft: Pick<ObjectDraft, 'storeKey'>, parts: readonly PartSeal[]): Promise<number>
 }

@@ -105,6 +105,13 @@ async function readText(part: FormPart, bytesMax: number): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
+/** The same fields where they come as texts by name, as in the metadata of tus. Throws invalid_request, pipeline_unknown. */
+export function readFields(texts: ReadonlyMap<string, string>, metadataBytesMax: number): UploadFields {
+  const fields: UploadFields = {}
+  for (const name of fieldNames) setField(fields, name, texts.get(name) ?? '', metadataBytesMax)
+  return fields
+}
+
 function setField(fields: UploadFields, name: FieldName, text: string, metadataBytesMax: number): void {
   // A form of a browser sends what was left empty.
   if (text === '') return

@@ -69,6 +69,11 @@ export interface Uploads {
   receive(order: UploadOrder, file: FormFile): Promise<ReceivedFile>
   /** Makes a file and a job of it. When it throws, nothing is kept, the bytes neither. */
   seal(order: UploadOrder, file: ReceivedFile, fields: UploadFields): Promise<UploadResult>
+  /**
+   * The same inside the caller's transaction, for bytes that the caller keeps when it fails. He wakes 'backlog' and
+   * 'outbox' after the commit.
+   */
+  sealWithin(tx: Tx, order: UploadOrder, file: ReceivedFile, fields: UploadFields): Promise<UploadResult>
   /** Lets go of bytes that will not be sealed. Never throws. */
   discard(order: UploadOrder, file: ReceivedFile): Promise<void>
 }
@@ -82,6 +87,10 @@ export function createUploads(deps: UploadDependencies): Uploads {
   const discard = createDiscard(deps)
   return {
     discard,
+    sealWithin(tx, order, file, fields) {
+      checkSha256(file, fields)
+      return sealUpload(deps, tx, order, file, fields)
+    },
     async receive(order, file) {
       const { head, whole } = await peekContent(file.content, sniffBytes)
       if (head.length === 0) throw new Problem('file_empty')

@@ -1,5 +1,6 @@
 // The upload service on a test database: a real vault over a store in memory, and a submission that writes a job's row.
 
+import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { insertTestTenant } from '../../files/testing/catalogue.ts'
 import { systemClock, type Clock } from '../../platform/clock.ts'
@@ -13,11 +14,25 @@ import type { WakeTopic } from '../../platform/wake.ts'
 import type { JobSubmission } from '../../processing/submission.ts'
 import { createVault } from '../../storage/encrypted-vault.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
+import { createTenantSecrets } from '../../storage/tenant-secret.ts'
 import { createMemoryKeyRing } from '../../storage/testing/memory-key-ring.ts'
 import { createMemoryStore } from '../../storage/testing/memory-store.ts'
 import { createQuota } from '../../tenants/quota.ts'
 import { uploadRoutes } from '../upload-routes.ts'
 import { createUploads } from '../uploads.ts'
+import { createAddressRules, type AddressRules } from '../import/address-rules.ts'
+import { createGuardedFetch } from '../import/guarded-fetch.ts'
+import { importRoutes } from '../import/import-routes.ts'
+import { createImporter } from '../import/importer.ts'
+import { createUrlOpener } from '../import/url-origin.ts'
+import { createPartUploads } from '../part-uploads.ts'
+import { createPartUrls } from '../part-url.ts'
+import { createSessionSeal } from '../session-seal.ts'
+import { createSessionWriter } from '../session-writer.ts'
+import { tusRoutes } from '../tus-routes.ts'
+import { uploadSessionRoutes } from '../upload-session-routes.ts'
+import { createUploadSessions } from '../upload-sessions.ts'
+import { createUploadSweeper } from '../upload-sweeper.ts'
 
 /** Knows the pipelines "any" and, for text only, "texts"; writes no tasks. */
 export const testSubmission: JobSubmission = {
@@ -47,17 +62,22 @@ export const testSubmission: JobSubmission = {
 
 export interface UploadHouseOptions {
   database: Database
+  /** Left out: one in memory. */
   store?: ObjectStore
   submission?: JobSubmission
   clock?: Clock
+  /** Left out: imports may go anywhere. */
+  rules?: AddressRules
+  resolve?: (name: string) => Promise<string[]>
 }
 
 export function createUploadHouse(options: UploadHouseOptions) {
   const { database, submission = testSubmission, clock = systemClock } = options
   const memory = createMemoryStore()
+  const keyRing = createMemoryKeyRing()
   const vault = createVault({
     store: options.store ?? memory,
-    keyRing: createMemoryKeyRing(),
+    keyRing,
     ids: systemIds,
     log: silentLog,
   })
@@ -66,8 +86,45 @@ export function createUploadHouse(options: UploadHouseOptions) {
   const quota = createQuota({ database })
   const idempotency = createIdempotency({ database, ids: systemIds })
   const uploads = createUploads({ database, vault, quota, submission, idempotency, wake, clock })
-  const routes = uploadRoutes({ database, uploads, idempotency })
-  return { objects: memory.objects, vault, woken, quota, idempotency, uploads, routes }
+  const basics = { database, vault, quota, wake, clock, log: silentLog }
+  const writer = createSessionWriter(basics)
+  const seal = createSessionSeal({ ...basics, uploads })
+  const sessionParts = { ...basics, uploads, submission, writer, seal }
+  const sessions = createUploadSessions(sessionParts)
+  const partUrls = createPartUrls({ secret: randomBytes(32), clock })
+  const partUploads = createPartUploads({ ...sessionParts, sessions, partUrls })
+  const sweeper = createUploadSweeper({ ...basics, seal })
+  const secrets = createTenantSecrets({ keyRing, ids: systemIds })
+  const rules = options.rules ?? createAddressRules({ allowPrivate: true })
+  const fetch = createGuardedFetch({ rules, clock, ...(options.resolve && { resolve: options.resolve }) })
+  const importer = createImporter({
+    ...basics,
+    uploads,
+    secrets,
+    writer,
+    seal,
+    openers: { url: createUrlOpener(fetch) },
+  })
+  const routes = {
+    ...importRoutes({ sessions, secrets, rules, idempotency }),
+    ...uploadRoutes({ database, uploads, idempotency }),
+    ...tusRoutes({ sessions, idempotency }),
+    ...uploadSessionRoutes({ sessions, partUploads, partUrls, idempotency }),
+  }
+  return {
+    objects: memory.objects,
+    vault,
+    woken,
+    quota,
+    idempotency,
+    uploads,
+    writer,
+    sessions,
+    seal,
+    sweeper,
+    importer,
+    routes,
+  }
 }
 
 export const newTenant = insertTestTenant

@@ -1,0 +1,49 @@
+import { Type, type Static } from 'typebox'
+import { uploadKinds, uploadPartStates, uploadStates } from '../states.ts'
+import { UploadResult } from './file.ts'
+
+const Timestamp = Type.String({ format: 'date-time' })
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
+
+/** A file on its way in that takes more than one request. */
+export const UploadResource = Type.Object(
+  {
+    upload_id: Type.String(),
+    kind: Type.Enum([...uploadKinds]),
+    state: Type.Enum([...uploadStates]),
+    name: Type.String(),
+    size_bytes: orNull(Type.Integer({ minimum: 0, description: 'Null while it is not known.' })),
+    received_bytes: Type.Integer({ minimum: 0, description: 'Stored for good; what follows goes on from here.' }),
+    bytes_per_second: orNull(Type.Number({ minimum: 0 })),
+    estimated_completion: orNull(Timestamp),
+    part_size_bytes: orNull(Type.Integer({ description: 'Of kind parts; the last part may be shorter.' })),
+    parts_count: orNull(Type.Integer({ description: 'Of kind parts: how many there will be.' })),
+    source: orNull(Type.String({ description: 'Of an import: where it comes from, without what may be secret.' })),
+    result: orNull(UploadResult),
+    problem: orNull(
+      Type.Object(
+        { code: Type.String(), detail: Type.String(), remedy: Type.String() },
+        { description: 'Why it failed, or why its last attempt did.' },
+      ),
+    ),
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    ended_at: orNull(Timestamp),
+  },
+  { $id: 'Upload' },
+)
+export type UploadResource = Static<typeof UploadResource>
+
+export const UploadPartResource = Type.Object(
+  {
+    number: Type.Integer({ minimum: 1 }),
+    offset_bytes: Type.Integer({ minimum: 0 }),
+    size_bytes: Type.Integer({ minimum: 1 }),
+    state: Type.Enum([...uploadPartStates]),
+    sha256: orNull(Type.String({ description: 'SHA-256 of what was received, lower-case hex.' })),
+    url: Type.String({ description: 'Server path for PUT without credentials; good until url_expires_at.' }),
+    url_expires_at: Timestamp,
+  },
+  { $id: 'UploadPart' },
+)
+export type UploadPartResource = Static<typeof UploadPartResource>

@@ -1,0 +1,24 @@
+import type { Lane } from '@millrace/contract'
+import type { UploadFields } from './form.ts'
+
+/** What the body of a JSON operation says of the file that is to come. */
+export interface AboutFile {
+  pipeline?: string
+  metadata?: Record<string, unknown>
+  priority?: Lane
+  sha256?: string
+  file_id?: string
+}
+
+export function aboutFile({ pipeline, metadata, priority, sha256, file_id: fileId }: AboutFile): {
+  fields: UploadFields
+  fileId?: string
+} {
+  const fields: UploadFields = {
+    ...(pipeline !== undefined && { pipeline }),
+    ...(metadata !== undefined && { metadata }),
+    ...(priority !== undefined && { lane: priority }),
+    ...(sha256 !== undefined && { sha256: sha256.toLowerCase() }),
+  }
+  return { fields, ...(fileId !== undefined && { fileId }) }
+}

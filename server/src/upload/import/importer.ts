@@ -1,0 +1,209 @@
+// Fetches what imports are waiting for. An import is an upload session whose bytes we get ourselves: whoever takes it holds
+// a lease, and when he dies another goes on from what is stored. Nothing is fetched twice into one file, because each count
+// of bytes asks for the holder's epoch, and nothing becomes two files, because the seal ends the session.
+//
+//   receiving, lease over ──take──▶ receiving, leased ──┬── all there ──▶ sealing …
+//          ▲                                            ├── refused for good ──▶ failed
+//          └──────── later, from where it stands ◀──────┘
+
+import { checkFileName } from '../../files/file-name.ts'
+import { encodeId } from '../../platform/ids.ts'
+import { problems } from '@millrace/contract'
+import { Problem } from '../../platform/problem.ts'
+import type { Service } from '../../platform/service.ts'
+import { readTenantLimits, type TenantLimits } from '../../tenants/limits.ts'
+import type { TenantSecrets } from '../../storage/tenant-secret.ts'
+import type { SessionSeal, SessionSealDependencies } from '../session-seal.ts'
+import type { SessionWriter } from '../session-writer.ts'
+import { draftOf, findLastPartNumber, findSession, keyOf, type SessionRow } from '../upload-session.sql.ts'
+import {
+  parseImportOrigin,
+  type FileOpener,
+  type ImportOrigin,
+  type ImportOriginKind,
+  type OpenedFile,
+} from './import-origin.ts'
+import { claimImports, describeImport, endImportContent, releaseImport, restartImport } from './import.sql.ts'
+
+export interface ImporterDependencies extends SessionSealDependencies {
+  secrets: TenantSecrets
+  writer: SessionWriter
+  seal: SessionSeal
+  openers: Readonly<Record<ImportOriginKind, FileOpener>>
+}
+
+export interface Importer extends Service {
+  /** Takes what is due and resolves when it is done with; for tests. Answers how many imports that were. */
+  runDue(): Promise<number>
+}
+
+/** Longer than it may take to open a file, and than any pause in its content. */
+const importLeaseMs = 120_000
+const openTimeoutMs = 90_000
+const lookEveryMs = 1_000
+const importsAtOnceMax = 8
+/** So that one tenant's thousand do not take every place. */
+const importsPerTenantMax = 4
+const attemptsMax = 10
+const pauseMsMax = 5 * 60_000
+
+export function createImporter(deps: ImporterDependencies): Importer {
+  const { database, clock, log } = deps
+  const stopping = new AbortController()
+  const running = new Set<Promise<void>>()
+
+  const start = (session: SessionRow): Promise<void> => {
+    const run = runImport(deps, session, stopping.signal)
+      .catch((error: unknown) => log.warn('import.left', { uploadId: encodeId('upload', session.id), error }))
+      .finally(() => running.delete(run))
+    running.add(run)
+    return run
+  }
+
+  const claim = async (): Promise<Promise<void>[]> => {
+    const limit = importsAtOnceMax - running.size
+    if (limit <= 0 || stopping.signal.aborted) return []
+    const options = { limit, perTenantMax: importsPerTenantMax, leaseMs: importLeaseMs }
+    const sessions = await database.asSystem((tx) => claimImports(tx, options))
+    return sessions.map(start)
+  }
+
+  return {
+    name: 'importer',
+    async runDue() {
+      const started = await claim()
+      await Promise.all(started)
+      return started.length
+    },
+    async start(signal) {
+      const ended = AbortSignal.any([signal, stopping.signal])
+      void (async () => {
+        while (!ended.aborted) {
+          await claim().catch((error: unknown) => log.warn('import.look_failed', { error: String(error) }))
+          await clock.sleep(lookEveryMs, ended)
+        }
+      })()
+    },
+    async stop(deadlineMs) {
+      stopping.abort()
+      await Promise.race([Promise.all(running), clock.sleep(deadlineMs)])
+    },
+  }
+}
+
+async function runImport(deps: ImporterDependencies, session: SessionRow, stop: AbortSignal): Promise<void> {
+  const { database, seal, writer } = deps
+  const key = keyOf(session)
+  const hold = { ...key, epoch: session.epoch }
+  try {
+    await fetchContent(deps, session, stop)
+  } catch (error) {
+    const problem = error instanceof Problem ? error : new Problem('internal', { cause: error })
+    return afterFailure(deps, session, problem, stop.aborted)
+  } finally {
+    writer.forget(key.id)
+  }
+  const isWhole = await database.withTenant(key.tenantId, (tx) => endImportContent(tx, hold))
+  // What fails here is recorded by the seal, and tried again by the sweeper.
+  if (isWhole) await seal.seal(key.tenantId, key.id).catch(() => {})
+}
+
+async function fetchContent(deps: ImporterDependencies, taken: SessionRow, stop: AbortSignal): Promise<void> {
+  const { database, secrets, openers, writer, log } = deps
+  const { tenantId, id } = keyOf(taken)
+  const origin = parseImportOrigin(taken.source)
+  const limits = await database.withTenant(tenantId, (tx) => readTenantLimits(tx, tenantId))
+  const secret = await secrets.open(tenantId, origin.secret)
+  const abandoned = new AbortController()
+  const opened = new AbortController()
+  void deps.clock.sleep(openTimeoutMs, opened.signal).then(() => opened.signal.aborted || abandoned.abort())
+  const { received_bytes: offsetBytes } = taken
+  const { validator } = origin
+  const file = await openers[origin.kind]({ secret, offsetBytes, validator, signal: abandoned.signal }).finally(() =>
+    opened.abort(),
+  )
+  try {
+    checkFile(taken, file, limits)
+    const session = await describe(deps, taken, origin, file)
+    const partsCount = await database.withTenant(tenantId, (tx) => findLastPartNumber(tx, { tenantId, id }))
+    await writer.write({ session, partsCount, content: file.content, limits, stop, leaseMs: importLeaseMs, log })
+    const { received_bytes: receivedBytes } = (await find(deps, session)) ?? session
+    if (file.sizeBytes !== undefined && receivedBytes < file.sizeBytes) throw brokeOff()
+    if (receivedBytes === 0) throw new Problem('file_empty')
+  } finally {
+    abandoned.abort()
+    file.dispose()
+  }
+}
+
+const brokeOff = (): Problem => new Problem('import_source_unavailable', { detail: 'The source broke off.' })
+
+const find = ({ database }: ImporterDependencies, session: SessionRow) =>
+  database.withTenant(session.tenant_id, (tx) => findSession(tx, session.tenant_id, session.id))
+
+function checkFile(taken: SessionRow, file: OpenedFile, { fileSizeBytesMax }: TenantLimits): void {
+  if (file.sizeBytes === 0) throw new Problem('file_empty')
+  if ((file.sizeBytes ?? 0) > fileSizeBytesMax)
+    throw new Problem('file_too_large', { detail: `At most ${fileSizeBytesMax} bytes are allowed` })
+  if (file.offsetBytes !== 0 && file.offsetBytes !== taken.received_bytes)
+    throw new Problem('import_refused', { detail: 'The source went on elsewhere than it was asked to.' })
+}
+
+/** Notes what the origin has told, and lets go of what was stored when the file begins anew. */
+async function describe(
+  deps: ImporterDependencies,
+  taken: SessionRow,
+  origin: ImportOrigin,
+  file: OpenedFile,
+): Promise<SessionRow> {
+  const { database, vault } = deps
+  const { tenantId, id } = keyOf(taken)
+  const hold = { tenantId, id, epoch: taken.epoch }
+  const isAnew = file.offsetBytes === 0 && taken.received_bytes > 0
+  const { validator: _, ...rest } = origin
+  const source = { ...rest, ...(file.validator !== undefined && { validator: file.validator }) }
+  const name = origin.named || file.name === undefined ? taken.name : usableName(file.name, taken.name)
+  const dropped = await database.withTenant(tenantId, async (tx) => {
+    const parts = isAnew ? await restartImport(tx, hold) : []
+    const described = await describeImport(tx, { ...hold, name, sizeBytes: file.sizeBytes ?? null, source })
+    if (!described) throw new Problem('upload_taken_over')
+    return parts
+  })
+  for (const part of dropped) await vault.removePart(draftOf(taken), part).catch(() => {})
+  const session = await find(deps, taken)
+  if (session === undefined || session.epoch !== taken.epoch) throw new Problem('upload_taken_over')
+  return session
+}
+
+function usableName(name: string, otherwise: string): string {
+  try {
+    return checkFileName(name)
+  } catch {
+    return otherwise
+  }
+}
+
+async function afterFailure(
+  deps: ImporterDependencies,
+  session: SessionRow,
+  problem: Problem,
+  isStopping: boolean,
+): Promise<void> {
+  const { database, seal, log } = deps
+  const hold = { ...keyOf(session), epoch: session.epoch }
+  const { tenantId } = hold
+  if (problem.code === 'internal') log.error('import.failed', { error: problem.cause ?? problem })
+  const now = await find(deps, session)
+  if (now?.epoch !== session.epoch || now.state !== 'receiving') return
+  // A step forward earns new attempts; a hand-back at the end of a process costs none.
+  const hasAdvanced = now.received_bytes > session.received_bytes
+  const attempts = isStopping ? session.attempts - 1 : hasAdvanced ? 1 : session.attempts
+  // A source that breaks off in the middle of its content looks like a client that does.
+  const shown = ['upload_incomplete', 'upload_taken_over'].includes(problem.code) ? brokeOff() : problem
+  const isFinal = !isStopping && (!problems[shown.code].retryable || attempts >= attemptsMax)
+  if (isFinal) return void (await seal.end(hold, { state: 'failed', problem: shown, epoch: hold.epoch }))
+  const pauseMs = isStopping ? 0 : Math.min(pauseMsMax, 1_000 * 2 ** attempts)
+  const { code, detail } = shown
+  const recorded = isStopping ? null : { code, ...(detail !== undefined && { detail }) }
+  await database.withTenant(tenantId, (tx) => releaseImport(tx, { ...hold, attempts, pauseMs, problem: recorded }))
+}
