@@ -9,13 +9,14 @@ export interface FrontDoor {
   close(): Promise<void>
 }
 
-const uploadPath = /^\/api\/v1\/files(?:\/[^/]+\/versions)?$/
+const formPath = /^\/api\/v1\/files(?:\/[^/]+\/versions)?$/
+const uploadPath = /^\/api\/v1\/(?:uploads|imports)(?:\/|$)/
 
 export async function openFrontDoor(ports: { api: number; upload: number }, port: number): Promise<FrontDoor> {
   const agent = new http.Agent({ keepAlive: false })
   const server = http.createServer((request, response) => {
     const path = request.url?.split('?')[0] ?? ''
-    const isUpload = request.method === 'POST' && uploadPath.test(path)
+    const isUpload = uploadPath.test(path) || (request.method === 'POST' && formPath.test(path))
     const onward = http.request({
       host: '127.0.0.1',
       port: isUpload ? ports.upload : ports.api,

@@ -32,6 +32,8 @@ export interface Config {
   /** Price of a GB for a month, for the cost figure of the admin metrics. */
   storagePricePerGbMonth: number
   demoTenant: boolean
+  /** Imports may fetch from private and loopback addresses and any port: for intranets. */
+  importPrivate: boolean
 }
 
 export type Environment = Record<string, string | undefined>
@@ -93,6 +95,7 @@ export function readConfig(
       'silent',
     ] as const),
     storagePricePerGbMonth: decimal('MILLRACE_STORAGE_PRICE', environment['MILLRACE_STORAGE_PRICE'] ?? '0.023'),
+    importPrivate: flag('MILLRACE_IMPORT_PRIVATE', environment['MILLRACE_IMPORT_PRIVATE'], false),
     demoTenant: flag('MILLRACE_DEMO_TENANT', environment['MILLRACE_DEMO_TENANT'], true),
   }
 }

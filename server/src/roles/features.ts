@@ -30,10 +30,9 @@ import { createPostgresSearch } from '../search/postgres.ts'
 import { readTenantLimits } from '../tenants/limits.ts'
 import { createQuota, type Quota } from '../tenants/quota.ts'
 import { createTenants, type Tenants } from '../tenants/tenant.ts'
-import { uploadRoutes } from '../upload/upload-routes.ts'
-import { createUploads } from '../upload/uploads.ts'
 import type { Parts } from './parts.ts'
 import { hasProgram } from './programs.ts'
+import { createUploadFeatures, type UploadFeatures } from './upload-features.ts'
 
 export interface Features {
   readonly auth: Auth
@@ -47,10 +46,12 @@ export interface Features {
   readonly eventStream: EventStream
   /** Operations of role api. Together with those of uploadRoutes they are all that the contract has. */
   readonly apiRoutes: RouteGroup<Exclude<OperationId, UploadOperation>>
-  readonly uploadRoutes: RouteGroup<UploadOperation>
+  readonly uploadRoutes: UploadFeatures['routes']
+  /** They go with the upload operations. */
+  readonly uploadServices: UploadFeatures['services']
 }
 
-type UploadOperation = 'uploadFile' | 'uploadFileVersion'
+type UploadOperation = keyof UploadFeatures['routes']
 
 /** Makes the installation's secrets at the very first start. Throws Problem('database_unavailable'). */
 export async function createFeatures(parts: Parts): Promise<Features> {
@@ -71,7 +72,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
   const metadataBytesMax = async (tx: Tx, tenantId: number): Promise<number> =>
     (await readTenantLimits(tx, tenantId)).metadataBytesMax
   const files = createFiles({ database, searchIndex, metadataBytesMax })
-  const uploads = createUploads({ database, vault, quota, submission, idempotency, wake, clock })
+  const uploads = await createUploadFeatures(parts, { quota, idempotency, submission })
   const eventStream = createEventStream({ database, wake, clock, log })
   const figures = createFigures({ database, clock, storagePricePerGbMonth: config.storagePricePerGbMonth })
   const jobs = jobRoutes({ database, catalogue, submission, control, serveObject, wake })
@@ -97,6 +98,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
       createJob: idempotency.wrap('createJob', jobs.createJob),
       createPipeline: idempotency.wrap('createPipeline', pipeline.createPipeline),
     },
-    uploadRoutes: uploadRoutes({ database, uploads, idempotency }),
+    uploadRoutes: uploads.routes,
+    uploadServices: uploads.services,
   }
 }

@@ -35,6 +35,7 @@ export async function createServices(parts: Parts, features: Features, port: num
     services: [
       ...(runs('maintenance') ? createMaintenance({ ...parts, ...features }) : []),
       ...(worker?.services ?? []),
+      ...(runs('upload') ? features.uploadServices : []),
       ...(runs('api') ? [features.eventStream] : []),
       gateway,
     ],
