@@ -60,7 +60,7 @@ export async function openCuttingProxy(options: CuttingProxyOptions): Promise<Cu
           cutsLeft--
           return cut()
         }
-        if (!onward.write(piece)) await new Promise((resolve) => onward.once('drain', resolve).once('close', resolve))
+        if (!onward.write(piece)) await untilDrained(onward)
         if (options.bytesPerSecond !== undefined) await delay((piece.length * 1_000) / options.bytesPerSecond)
       }
       onward.end()
@@ -84,3 +84,12 @@ export async function openCuttingProxy(options: CuttingProxyOptions): Promise<Cu
       }),
   }
 }
+
+const untilDrained = (request: http.ClientRequest): Promise<void> =>
+  new Promise((resolve) => {
+    const end = (): void => {
+      request.off('drain', end).off('close', end)
+      resolve()
+    }
+    request.on('drain', end).on('close', end)
+  })

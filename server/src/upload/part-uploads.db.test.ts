@@ -307,7 +307,7 @@ it('sessions are listed for their owner, newest first, by state and kind', async
   await client.abort(begun[2]!)
   const list = async (query: object, tenant = tenantId) =>
     (await place.routes.listUploads(
-      { params: undefined, query, body: undefined } as Parameters<typeof place.routes.listUploads>[0],
+      { params: undefined, query, body: undefined },
       contextOf(tenant, Buffer.alloc(0), {}),
     )) as { items: UploadResource[]; next_cursor: string | null }
   const idsOf = ({ items }: { items: UploadResource[] }) => items.map((item) => item.upload_id)

@@ -1,5 +1,5 @@
 // tus 1.0 over upload sessions: the protocol is its header fields; what they do is in upload-sessions.ts. Why this is
-// written by hand: docs/decisions/0006-tus-by-hand.md. Location is a reference relative to the request, so it is right
+// written by hand: docs/decisions/0011-tus-by-hand.md. Location is a reference relative to the request, so it is right
 // behind every proxy, whatever path, host or port that has.
 
 import { encodeId } from '../platform/ids.ts'

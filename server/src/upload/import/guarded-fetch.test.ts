@@ -80,10 +80,9 @@ function spellings(address: string): string[] {
     `${a}.${b}.${c * 256 + d}`,
     `${a}.${b * 65_536 + c * 256 + d}`,
     `0x${hex(a, 2)}.${b}.0${c.toString(8)}.${d}`,
-    [...address].map((digit) => (digit === '.' ? digit : String.fromCodePoint(0xff10 + Number(digit)))).join(''),
+    Array.from(address, (digit) => (digit === '.' ? digit : String.fromCodePoint(0xff10 + Number(digit)))).join(''),
     address.replaceAll('.', '\u3002'),
-    [...address]
-      .map((digit) => `%3${digit}`)
+    Array.from(address, (digit) => `%3${digit}`)
       .join('')
       .replaceAll('%3.', '.'),
     `[::ffff:${address}]`,

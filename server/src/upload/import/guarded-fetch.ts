@@ -36,7 +36,7 @@ export interface GuardedResponse {
   /** Ends with an error when the source breaks off or is slower than a trickle. */
   body: AsyncIterable<Uint8Array>
   /** Lets go of a body that will not be read. */
-  dispose(): void
+  readonly dispose: () => void
 }
 
 /**

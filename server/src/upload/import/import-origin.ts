@@ -43,7 +43,7 @@ export interface OpenedFile {
   validator: string | undefined
   content: AsyncIterable<Uint8Array>
   /** Lets go of a content that will not be read. */
-  dispose(): void
+  dispose: () => void
 }
 
 export interface OpenFile {

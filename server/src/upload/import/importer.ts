@@ -38,8 +38,8 @@ export interface Importer extends Service {
 }
 
 /** Longer than it may take to open a file, and than any pause in its content. */
-const importLeaseMs = 120_000
-const openTimeoutMs = 90_000
+const importLeaseMs = 45_000
+const openTimeoutMs = 40_000
 const lookEveryMs = 1_000
 const importsAtOnceMax = 8
 /** So that one tenant's thousand do not take every place. */
@@ -79,7 +79,11 @@ export function createImporter(deps: ImporterDependencies): Importer {
       const ended = AbortSignal.any([signal, stopping.signal])
       void (async () => {
         while (!ended.aborted) {
-          await claim().catch((error: unknown) => log.warn('import.look_failed', { error: String(error) }))
+          try {
+            await claim()
+          } catch (error) {
+            log.warn('import.look_failed', { error: String(error) })
+          }
           await clock.sleep(lookEveryMs, ended)
         }
       })()
