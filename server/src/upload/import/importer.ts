@@ -80,7 +80,8 @@ export function createImporter(deps: ImporterDependencies): Importer {
       void (async () => {
         while (!ended.aborted) {
           try {
-            await claim()
+            // Each of them says by itself what becomes of it.
+            void (await claim())
           } catch (error) {
             log.warn('import.look_failed', { error: String(error) })
           }
