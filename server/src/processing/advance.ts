@@ -306,7 +306,7 @@ async function expand(tx: EngineTx, { graph, name, step }: Ready, chunk: Chunk):
     limit: expandChunkCount,
   }
   const { count, lastOutputId } = await tx.expandStep(expansion)
-  graph.step(name).expandedTo = count < expandChunkCount ? null : lastOutputId
+  graph.splitUpTo(name, count < expandChunkCount ? null : lastOutputId)
 }
 
 /** Creates the next tasks of a step that is still being split. */

@@ -225,6 +225,13 @@ export class JobGraph {
     this.#dirty.add(step)
   }
 
+  /** Tasks of the step have been created up to this output; null: all of them. */
+  splitUpTo(name: string, outputId: number | null): void {
+    const step = this.step(name)
+    step.expandedTo = outputId
+    this.#dirty.add(step)
+  }
+
   /** Room in the virtual time of the tenant for tasks of that cost; answers where it begins. */
   takeRank(costMs: number): number {
     const rank = this.job.virtualMs
