@@ -7,7 +7,7 @@ import { problemLines, type Console } from '../console.ts'
 import { exitCodes, type ExitCode, type ToldProblem } from '../failure.ts'
 import { problemOfJob } from '../file-result.ts'
 import { stepText } from '../progress.ts'
-import { formatBytes, formatTime, printable, tableLines } from '../text.ts'
+import { formatBytes, formatCount, formatSeconds, formatTime, printable, tableLines } from '../text.ts'
 import { listLimitOption, printList } from './list.ts'
 
 const list = defineCommand({
@@ -74,9 +74,9 @@ function tellJob({ console }: Context, job: JobResource): ExitCode {
 function jobLines(job: JobResource, style: Console['style']): string[] {
   const { processing_time: seconds, file_size_mb: sizeMb, records_processed: records } = job.metadata
   const figures = [
-    `${sizeMb} MB`,
-    seconds === null ? '' : `${seconds} s`,
-    records === null ? '' : `${records.toLocaleString('en')} records`,
+    formatBytes(sizeMb * 1_000_000),
+    seconds === null ? '' : `${formatSeconds(seconds * 1_000)} s`,
+    records === null ? '' : formatCount(records, 'record'),
   ].filter(Boolean)
   const problem = problemOfJob(job)
   const ended =

@@ -17,7 +17,18 @@ export const searchCommand = defineCommand({
     return printList(context.console, listAll(api, 'search', query, limit ?? 20), [
       { title: 'FILE', value: (hit) => hit.file_id },
       { title: 'NAME', value: (hit) => hit.name, columnsMax: 40 },
-      { title: 'FOUND', value: (hit) => hit.snippet ?? '', columnsMax: 90 },
+      { title: 'FOUND', value: (hit) => aroundFound(hit.snippet ?? ''), columnsMax: snippetCharactersMax + 10 },
     ])
   },
 })
+
+const snippetCharactersMax = 80
+const charactersBefore = 30
+
+/** The part of a snippet in which the first found word stands. */
+function aroundFound(snippet: string): string {
+  const words = snippet.replaceAll(/\s+/g, ' ').trim()
+  const start = Math.max(words.indexOf('«') - charactersBefore, 0)
+  const end = start + snippetCharactersMax
+  return `${start > 0 ? '…' : ''}${words.slice(start, end).toWellFormed()}${end < words.length ? '…' : ''}`
+}
