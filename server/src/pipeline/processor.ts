@@ -3,7 +3,7 @@
 // inside the sandbox for everything that opens bytes, in the supervising worker for stages that never do.
 
 import type { ProblemCode, StageName } from '@millrace/contract'
-import type { Static, TObject } from 'typebox'
+import type { TObject } from 'typebox'
 
 export interface ProcessorLimits {
   /** Resident memory after which it is ended with memory_limit_exceeded. */
@@ -39,11 +39,9 @@ export interface Processor<Parameters extends TObject = TObject> {
   readonly programs?: readonly string[]
 }
 
-/** Keeps the parameter schema's type for the run file: ParametersOf<typeof imageThumbnail>. */
+/** Keeps the parameter schema's type for the run file. */
 export const defineProcessor = <Parameters extends TObject>(processor: Processor<Parameters>): Processor<Parameters> =>
   processor
-
-export type ParametersOf<P> = P extends Processor<infer Parameters> ? Static<Parameters> : never
 
 // What runs inside the sandbox --------------------------------------------------------------------------------
 

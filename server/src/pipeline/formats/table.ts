@@ -3,7 +3,7 @@
 import { Problem } from '../../platform/problem.ts'
 import type { InputFile } from '../processor.ts'
 import type { TableOptions } from '../table-input.ts'
-import { identifier, type Duckdb } from './duckdb.ts'
+import type { Duckdb } from './duckdb.ts'
 import type { TableFormat } from './table-format.ts'
 
 export interface TableColumn {
@@ -72,6 +72,3 @@ export function refuseBadRecords(table: Table): void {
     detail: `${count} ${count === 1 ? 'record is' : 'records are'} not a row of the table: ${places.join('; ')}${rest}.`,
   })
 }
-
-export const columnList = (columns: readonly TableColumn[]): string =>
-  columns.map(({ name }) => identifier(name)).join(', ')
