@@ -44,6 +44,8 @@ export const backstopMsInProcess = 1_000
 export const backstopMsDefault = 100
 /** Between two looks while there is work but no room. */
 const busyMs = 5
+/** After tasks were admitted: reports wake without end while there is work, and looks are better few and full. */
+const spacingMs = 2
 
 /** The leader's duties, as services to be started in this order. */
 export function createMaintenance(deps: MaintenanceDependencies): Service[] {
@@ -78,10 +80,11 @@ export function createMaintenance(deps: MaintenanceDependencies): Service[] {
     clock,
     wake,
     log,
-    async look() {
+    async look(signal) {
       const dueMs = await leader.keep()
       if (leader.current() === undefined) return dueMs
       const { count, waiting } = await admission.admit()
+      if (count > 0) await clock.sleep(spacingMs, signal)
       return Math.min(dueMs, count > 0 || waiting ? busyMs : backstopMs)
     },
   })

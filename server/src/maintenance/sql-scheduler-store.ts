@@ -44,9 +44,11 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
       })),
     listAbandoned: async (graceMs, limit) =>
       (await statements.listAbandoned(database, graceMs, limit)).map(toEndedTask),
-    writeDemand: async (pool, slots) => ({
-      backlogCount: (await statements.writeDemand(database, pool, slots)).backlog_count,
-    }),
+    writeDemand: (pool, slots) =>
+      database.asSystem(async (tx) => {
+        await statements.pinPlans(tx)
+        return { backlogCount: (await statements.writeDemand(tx, pool, slots)).backlog_count }
+      }),
     deleteOldEvents: (keptMs, limit) => statements.deleteOldEvents(database, keptMs, limit),
     deleteOldKeys: (keptMs, limit) => deleteOldKeys(database, { keptMs, limit }),
     deleteOldWorkers: (keptMs) => statements.deleteOldWorkers(database, keptMs),

@@ -35,8 +35,8 @@ export const heartbeatMs = runLeaseMs / 4
 
 const reportCountMax = 100
 const reportWaitMs = 4
-/** While one batch commits, another may be under way. */
-const reportParallelMax = 2
+/** Two at once would mostly wait for each other, for the locks of the same jobs; one grows while the other commits. */
+const reportParallelMax = 1
 /** What a task is shown of the results before it, all steps together. */
 const resultsBytesMax = 4 * 1024 * 1024
 
