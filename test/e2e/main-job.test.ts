@@ -68,8 +68,10 @@ describe('what comes out', () => {
       const { width, height } = await sharp(await readOutput(client, output)).metadata()
       expect(height, `${output.name} stands upright`).toBeGreaterThan(width)
     }
-    const { metadata } = await client.call('getFile', { params: { file_id: job.file_id } })
-    expect(JSON.stringify(metadata)).toContain('Fixture One')
+    const step = job.steps.find(({ processor }) => processor.startsWith('image.metadata'))
+    expect(JSON.stringify(step?.result)).toContain('Fixture One')
+    const { items } = await client.call('search', { query: { q: 'Fixture One' } })
+    expect(items.map(({ file_id: fileId }) => fileId)).toContain(job.file_id)
   })
 
   test('a table becomes processed_data.csv, Parquet with the same rows and a report', async () => {

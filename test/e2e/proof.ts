@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { zstdDecompressSync } from 'node:zlib'
 import type { Client, JobResource, OutputResource } from '@millrace/contract'
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import jpegJs from 'jpeg-js'
@@ -74,7 +75,10 @@ export async function openOutput(output: OutputResource, bytes: Buffer): Promise
 }
 
 export const parquetRows = (bytes: Buffer): Promise<Record<string, unknown>[]> =>
-  parquetReadObjects({ file: toArrayBuffer(bytes) })
+  parquetReadObjects({
+    file: toArrayBuffer(bytes),
+    compressors: { ZSTD: (input) => zstdDecompressSync(input) },
+  })
 
 function toArrayBuffer(bytes: Buffer): ArrayBuffer {
   const copy = new ArrayBuffer(bytes.length)

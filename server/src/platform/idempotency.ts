@@ -49,8 +49,8 @@ export interface Idempotency {
 
 /** Long enough for any retry of a client that was cut off, over a weekend's half. */
 export const idempotencyKeptMs = 24 * 60 * 60_000
-/** How long a dead process keeps others from its key; the living renew. */
-export const claimLifetimeMs = 5 * 60_000
+/** How long a dead process keeps others from its key: no longer than a client will wait. The living renew. */
+export const claimLifetimeMs = 30_000
 const keyLengthMax = 255
 const sweepCountMax = 5_000
 

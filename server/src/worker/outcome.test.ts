@@ -19,6 +19,13 @@ test('an outcome is copied field by field, and nothing else of it', () => {
   expect(done({ recordsCount: 1e300 })).not.toHaveProperty('recordsCount')
 })
 
+test('a name is measured in characters, as the names of files are', () => {
+  expect(done({ outputs: [{ ...output, name: '🌾'.repeat(4_000) }] })).toMatchObject({ kind: 'done' })
+  expect(() => done({ outputs: [{ ...output, name: '🌾'.repeat(4_001) }] })).toThrow(
+    expect.objectContaining({ code: 'output_invalid' }),
+  )
+})
+
 test.each([
   [{ outputs: 'many' }],
   [{ outputs: [null] }],

@@ -76,8 +76,10 @@ function readOutput(value: unknown): OutputFile {
   if (!isRecord(value)) throw invalid('an output without a description')
   const { path, name, contentType, as } = value
   if (typeof path !== 'string' || namesOf(path) === undefined) throw invalid('an output outside its folder')
-  if (typeof name !== 'string' || name === '' || name.length > nameCharactersMax)
-    throw invalid('an output without a name')
+  if (typeof name !== 'string' || name === '') throw invalid('an output without a name')
+  // A character may be two code units, so only what is longer has to be counted.
+  if (name.length > nameCharactersMax && Array.from(name).length > nameCharactersMax)
+    throw invalid('an output whose name is too long')
   if (typeof contentType !== 'string' || !contentTypePattern.test(contentType))
     throw invalid('an output without a type')
   if (as !== undefined && as !== 'output' && as !== 'file') throw invalid('an output of unknown use')

@@ -31,7 +31,8 @@ interface Unpacked {
 
 /**
  * Every member becomes an output that is a file, named by its path in the archive; its type is told from its first bytes.
- * Result: { kind: 'archive', format, members_count, folders_count, skipped_count, unpacked_bytes, members, skipped }.
+ * Result: { kind: 'archive', format, members_count, folders_count, skipped_count, unpacked_bytes, members, skipped };
+ * recordsCount is the number of members.
  */
 export const run = defineRun(archiveExtract, async ({ parameters, outputFolder, file, ...rest }) => {
   const archive = inputOf(rest)
@@ -49,7 +50,7 @@ export const run = defineRun(archiveExtract, async ({ parameters, outputFolder, 
     { budget, format, outputFolder },
     parameters,
   )
-  return done(unpacked.outputs, {
+  const result = {
     kind: 'archive',
     format: formatNames[format],
     members_count: unpacked.outputs.length,
@@ -58,7 +59,8 @@ export const run = defineRun(archiveExtract, async ({ parameters, outputFolder, 
     members: unpacked.members.slice(0, toldCountMax),
     skipped_count: unpacked.skipped.length,
     skipped: unpacked.skipped.slice(0, toldCountMax),
-  })
+  }
+  return done(unpacked.outputs, result, { recordsCount: unpacked.outputs.length })
 })
 
 const formatNames = {
