@@ -12,7 +12,7 @@ export const leaderRenewMs = 2_000
 const followerRetryMs = 1_000
 
 export interface Leader {
-  /** The lead while this process has it; `fresh` for the first look after taking it. */
+  /** The lead, while this process has it. */
   current(): Leadership | undefined
   /** Takes or renews the lead when that is due; answers in how many milliseconds it is due again. */
   keep(): Promise<number>

@@ -241,11 +241,18 @@ describe('a job', () => {
     expect(states(job)).toEqual({ only: 'cancelled', next: 'cancelled' })
   })
 
-  it('does not fail because of a neighbour whose result cannot be stored', async () => {
-    house.work['work'] = () => done([], { text: 'a\0b' })
-    const bad = run(standard)
-    const job = await bad
-    expect(job).toMatchObject({ status: 'failed', problem: { code: 'output_invalid' } })
+  it('loses the task alone whose result cannot be stored, not those that are reported with it', async () => {
+    house.work['split'] = () => done(Array.from({ length: 8 }, () => output('part.txt')))
+    house.work['part'] = (task) => done([], { text: task.ordinal === 3 ? 'a\0b' : 'fine' })
+    const job = await run(
+      {
+        split: { uses: 'transform.split' },
+        part: { uses: 'transform.part', needs: ['split'], each: 'split' },
+      },
+      { on_failure: 'continue' },
+    )
+    expect(job).toMatchObject({ status: 'completed_with_errors', problem: { code: 'output_invalid' } })
+    expect(job.steps[1]).toMatchObject({ tasks_total: 8, tasks_done: 7, tasks_failed: 1 })
   })
 })
 
