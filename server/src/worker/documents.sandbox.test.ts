@@ -8,6 +8,7 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { processors, type ProcessorName } from '../pipeline/registry.ts'
 import { docx } from '../pipeline/testing/office-files.ts'
+import { mp3Of } from '../pipeline/testing/media.ts'
 import { pdf, pdfOfObjects } from '../pipeline/testing/pdf-file.ts'
 import { defaultRunsFile } from './sandbox/project-files.ts'
 import type { SandboxEnd } from './sandbox/sandbox.ts'
@@ -19,6 +20,7 @@ const contentTypes: Record<string, string> = {
   pdf: 'application/pdf',
   docx: 'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
   txt: 'text/plain',
+  mp3: 'audio/mpeg',
 }
 
 const has = (program: string): boolean => spawnSync(program, ['--version']).error === undefined
@@ -74,6 +76,7 @@ describe.each(levels)('in a sandbox of level %s', (level) => {
     ['text.language', 'a.txt', text, { language: 'en' }],
     ['text.join', 'a.txt', text, { texts_count: 1 }],
     ['text.pii', 'a.txt', text, { found_count: 1 }],
+    ['media.probe', 'a.mp3', mp3Of(100, 'A Silence'), { tags: { title: 'A Silence' } }],
   ])('%s works on %s', async (processor, name, bytes, result) => {
     expect(await end(processor, { name, bytes })).toMatchObject({ kind: 'outcome', outcome: { kind: 'done', result } })
   })

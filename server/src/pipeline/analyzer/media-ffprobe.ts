@@ -2,6 +2,7 @@
 // other files or addresses are not followed.
 
 import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { toJsonValue, type JsonValue } from '../formats/json-value.ts'
 import { figure, streamsCountMax, wordOf, type MediaReport, type MediaStream } from './media-report.ts'
 
@@ -25,7 +26,7 @@ export async function probeByProgram(path: string): Promise<MediaReport | undefi
   }
 }
 
-function ask(path: string): Promise<Record<string, unknown> | undefined> {
+async function ask(path: string): Promise<Record<string, unknown> | undefined> {
   const wishes = [
     '-v',
     'error',
@@ -36,21 +37,15 @@ function ask(path: string): Promise<Record<string, unknown> | undefined> {
     '-show_format',
     '-show_streams',
   ]
-  return new Promise((resolve) => {
-    execFile(
-      'ffprobe',
-      [...wishes, `file:${path}`],
-      { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: answerBytesMax, windowsHide: true },
-      (error, answer) => {
-        try {
-          const value: unknown = error === null ? JSON.parse(answer) : undefined
-          resolve(isRecord(value) ? value : undefined)
-        } catch {
-          resolve(undefined)
-        }
-      },
-    )
-  })
+  const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: answerBytesMax, windowsHide: true } as const
+  try {
+    // Where the sandbox allows no programs, the call itself throws.
+    const { stdout } = await promisify(execFile)('ffprobe', [...wishes, `file:${path}`], options)
+    const value: unknown = JSON.parse(stdout)
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function streamOf(stream: Record<string, unknown>): MediaStream {
