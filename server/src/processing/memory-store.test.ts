@@ -1,6 +1,6 @@
 import type { RowId } from '../platform/ids.ts'
 import { describeEngineStore } from './engine-store.contract.ts'
-import { createMemoryStore } from './testing/memory-store.ts'
+import { createMemoryStore, freshFile } from './testing/memory-store.ts'
 
 describeEngineStore('the store in memory', async () => {
   let nowMs = 0
@@ -21,22 +21,16 @@ describeEngineStore('the store in memory', async () => {
         sizeBytes: 100,
         sha256: 'b'.repeat(64),
         objectId: '0'.repeat(32),
-        metadata: {},
-        found: {},
         depth: 0,
-        state: 'quarantined',
-        storageClass: 'standard',
-        indexed: false,
+        ...freshFile(),
       })
       return { tenantId: 1, fileId, pipelineVersionId }
     },
     dispatch: async (taskIds) => store.dispatch(taskIds, 30_000),
     passTime: async (ms) => void (nowMs += ms),
     listTasks: async (jobId) =>
-      [...tables.tasks.values()]
-        .filter((task) => task.jobId === jobId)
-        .map((task) => ({ ...task, files: task.input.files.map(({ name }) => name) })),
-    countResults: async (jobId) => [...tables.results.values()].filter((result) => result.jobId === jobId).length,
+      [...tables.tasks.ofJob(jobId)].map((task) => ({ ...task, files: task.input.files.map(({ name }) => name) })),
+    countResults: async (jobId) => [...tables.results.ofJob(jobId)].length,
     listEvents: async (jobId) => tables.events.filter((event) => event.jobId === jobId).map(({ type }) => type),
     close: async () => {},
   }

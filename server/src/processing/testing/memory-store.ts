@@ -1,147 +1,118 @@
 // The engine's store in memory, for the simulation: the same promises as the database's, on a clock that is handed in.
-// A transaction works on the tables themselves and, when it throws, puts back a copy; transactions take turns.
+// memory-tables.ts keeps transactions apart, so that several may be under way at once.
 
-import { isJobEnded, type TaskState } from '@millrace/contract'
+import type { TaskState } from '@millrace/contract'
 import type { RowId } from '../../platform/ids.ts'
 import { invariant } from '../../platform/problem.ts'
 import type { PipelineDefinition } from '../definition.ts'
 import type {
   ClaimedTask,
-  EngineEvent,
   EngineFile,
-  EngineJob,
   EngineStep,
   EngineStore,
   EngineTx,
   NewTask,
   Settlement,
-  StepOutput,
-  StepResult,
   TaskFence,
 } from '../engine-store.ts'
+import { retryConflicts } from '../../platform/database.ts'
 import { isTaskMove, taskIdleStates, taskOpenStates } from '../states.ts'
+import {
+  createMemoryTables,
+  MemoryTransaction,
+  stepKey,
+  type MemoryFile,
+  type MemoryJob,
+  type MemoryOutput,
+  type MemoryTables,
+  type MemoryTask,
+} from './memory-tables.ts'
 
-export interface MemoryTask extends NewTask {
-  id: number
-  state: TaskState
-  runAtMs: number
-  attempt: number
-  lostCount: number
-  epoch: number
-  leaseUntilMs: number | null
-}
-
-export interface MemoryTables {
-  jobs: Map<number, EngineJob>
-  steps: Map<number, EngineStep[]>
-  tasks: Map<number, MemoryTask>
-  results: Map<number, StepResult & { epoch: number }>
-  outputs: Map<number, StepOutput>
-  files: Map<
-    number,
-    Omit<EngineFile, 'jobId' | 'current'> & { version: number; storageClass: string; indexed: boolean }
-  >
-  definitions: Map<number, PipelineDefinition>
-  events: EngineEvent[]
-  audit: { action: string; jobId: number }[]
-  lastId: number
-}
+/** Lets time pass between the statements of a transaction; rejects to cut it. */
+export type Pause = () => Promise<void> | undefined
 
 export interface MemoryStore extends EngineStore {
   readonly tables: MemoryTables
+  readonly now: () => number
+  /** The store as one of several processes has it. */
+  connect(pause: Pause): EngineStore
+  /** One statement that waits for nobody, committed with its end. */
+  atOnce<T>(statement: (tx: MemoryTransaction) => T): T
+  move(tx: MemoryTransaction, task: MemoryTask, change: Partial<MemoryTask> & { state: TaskState }): void
   /** queued -> dispatched, as admission does. */
   dispatch(taskIds: readonly number[], leaseMs: number): TaskFence[]
 }
-
-const emptyTables = (): MemoryTables => ({
-  jobs: new Map(),
-  steps: new Map(),
-  tasks: new Map(),
-  results: new Map(),
-  outputs: new Map(),
-  files: new Map(),
-  definitions: new Map(),
-  events: [],
-  audit: [],
-  lastId: 0,
-})
 
 const isIdle = (task: MemoryTask): boolean => (taskIdleStates as readonly TaskState[]).includes(task.state)
 const isOpen = (task: MemoryTask): boolean => (taskOpenStates as readonly TaskState[]).includes(task.state)
 
 export function createMemoryStore(now: () => number): MemoryStore {
-  const tables = emptyTables()
-  let turn: Promise<unknown> = Promise.resolve()
+  const tables = createMemoryTables()
+  let lastId = 0
+  const nextId = (): number => ++lastId
 
-  const nextId = (): number => ++tables.lastId
-  const holds = ({ taskId, epoch }: TaskFence, state: TaskState): MemoryTask | undefined => {
-    const task = tables.tasks.get(taskId)
+  function move(tx: MemoryTransaction, task: MemoryTask, change: Partial<MemoryTask> & { state: TaskState }): void {
+    invariant(isTaskMove(task.state, change.state), `a task moves from ${task.state} to ${change.state}`)
+    tx.hold(tables.tasks, task.id)
+    tx.put(tables.tasks, task.id, { ...task, leaseUntilMs: null, ...change })
+  }
+
+  const holds = (tx: MemoryTransaction, { taskId, epoch }: TaskFence, state: TaskState): MemoryTask | undefined => {
+    const task = tx.get(tables.tasks, taskId)
     return task !== undefined && task.epoch === epoch && task.state === state ? task : undefined
   }
 
-  function move(task: MemoryTask, to: TaskState, leaseUntilMs: number | null = null): void {
-    invariant(isTaskMove(task.state, to), `a task moves from ${task.state} to ${to}`)
-    task.state = to
-    task.leaseUntilMs = leaseUntilMs
-  }
+  const tasksOf = (tx: MemoryTransaction, jobId: number, step: string): MemoryTask[] =>
+    tx.ofJob(tables.tasks, jobId, (task) => task.jobId === jobId && task.step === step)
 
-  function settle(settlement: Settlement): boolean {
-    const task = holds(settlement, 'running')
-    if (task === undefined) return false
-    const isLost = 'lost' in settlement && settlement.lost
-    if (isLost && (task.leaseUntilMs ?? 0) >= now()) return false
-    move(task, settlement.to)
-    if (settlement.to === 'succeeded') {
-      invariant(!tables.results.has(task.id), 'a task has one result')
-      const { jobId, step, ordinal, epoch, id } = task
-      tables.results.set(id, { jobId, step, ordinal, epoch, result: settlement.result })
+  const outputsOf = (tx: MemoryTransaction, jobId: number, step: string): MemoryOutput[] =>
+    tx
+      .ofJob(tables.outputs, jobId, (output) => output.jobId === jobId && output.from === step)
+      .toSorted((a, b) => a.id - b.id)
+
+  /** Waits for every row that matches, then locks them all. */
+  async function lockTasks(tx: MemoryTransaction, match: () => MemoryTask[]): Promise<MemoryTask[]> {
+    for (;;) {
+      const found = match()
+      const held = found.find(({ id }) => !tx.isFree(tables.tasks, id))
+      const holder = held && tables.tasks.locks.get(held.id)
+      if (holder !== undefined) {
+        await tx.waitFor(holder)
+        continue
+      }
+      for (const { id } of found) tx.hold(tables.tasks, id)
+      return found
     }
-    if (settlement.to === 'delayed') task.runAtMs = now() + settlement.delayMs
-    if (settlement.to === 'queued') task.attempt -= 1
-    if (isLost) task.lostCount += 1
-    if (settlement.to === 'cancelled' && settlement.force) task.epoch += 1
-    return true
   }
 
-  function addTask(task: NewTask): void {
-    const twin = tables.tasks
-      .values()
-      .some((t) => t.jobId === task.jobId && t.step === task.step && t.ordinal === task.ordinal)
-    invariant(!twin, 'a step has one task of each ordinal')
+  function settle(tx: MemoryTransaction, task: MemoryTask, settlement: Settlement): void {
+    const isLost = 'lost' in settlement && settlement.lost
+    move(tx, task, {
+      state: settlement.to,
+      attempt: task.attempt - (settlement.to === 'queued' ? 1 : 0),
+      lostCount: task.lostCount + (isLost ? 1 : 0),
+      epoch: task.epoch + (settlement.to === 'cancelled' && settlement.force ? 1 : 0),
+      runAtMs: settlement.to === 'delayed' ? now() + settlement.delayMs : task.runAtMs,
+    })
+    if (settlement.to !== 'succeeded') return
+    invariant(tx.get(tables.results, task.id) === undefined, 'a task has one result')
+    const { id: taskId, jobId, step, ordinal, epoch } = task
+    tx.put(tables.results, taskId, { taskId, jobId, step, ordinal, epoch, result: settlement.result })
+  }
+
+  function addTask(tx: MemoryTransaction, task: NewTask): void {
+    const [twin] = tasksOf(tx, task.jobId, task.step).filter(({ ordinal }) => ordinal === task.ordinal)
+    invariant(twin === undefined, 'a step has one task of each ordinal')
     const id = nextId()
     const fresh = { state: 'queued', runAtMs: now(), attempt: 0, lostCount: 0, epoch: 0, leaseUntilMs: null } as const
-    tables.tasks.set(id, { ...structuredClone(task), ...fresh, id })
+    tx.put(tables.tasks, id, { ...task, ...fresh, id })
   }
 
-  const tasksOf = (jobId: number, step?: string): MemoryTask[] =>
-    [...tables.tasks.values()].filter((task) => task.jobId === jobId && (step === undefined || task.step === step))
-
-  function toFile(job: EngineJob): EngineFile[] {
-    const file = tables.files.get(job.fileId)
-    if (file === undefined) return []
-    return [{ ...structuredClone(file), jobId: job.id, current: file.version === job.fileVersion }]
+  function toFile(job: MemoryJob, file: MemoryFile | undefined): EngineFile[] {
+    return file === undefined ? [] : [{ ...file, jobId: job.id, current: file.version === job.fileVersion }]
   }
 
-  function change(
-    fileId: number,
-    version: number,
-    apply: (file: NonNullable<ReturnType<MemoryTables['files']['get']>>) => void,
-  ): boolean {
-    const file = tables.files.get(fileId)
-    if (file === undefined || file.version !== version) return false
-    apply(file)
-    return true
-  }
-
-  const listResults: EngineStore['listResults'] = async (of, limits) =>
-    of.flatMap(({ jobId, step }) =>
-      [...tables.results.values()]
-        .filter((result) => result.jobId === jobId && result.step === step)
-        .filter(({ result }) => JSON.stringify(result ?? null).length <= limits.bytes)
-        .toSorted((a, b) => a.ordinal - b.ordinal)
-        .slice(0, limits.count)
-        .map(({ epoch: _epoch, ...result }) => structuredClone(result)),
-    )
+  const presentOf = (tenantId: number, lane: number): number => tables.tenants.get(tenantId)?.virtualMs[lane] ?? 0
 
   const findDefinitions: EngineStore['findDefinitions'] = async (ids) => {
     const found = new Map<number, PipelineDefinition>()
@@ -152,210 +123,347 @@ export function createMemoryStore(now: () => number): MemoryStore {
     return found
   }
 
-  const outputsOf = (jobId: number, step: string): StepOutput[] =>
-    [...tables.outputs.values()].filter((output) => output.jobId === jobId && output.from === step)
+  const listResults = (tx: MemoryTransaction, ...[of, limits]: Parameters<EngineStore['listResults']>) =>
+    of.flatMap(({ jobId, step }) =>
+      tx
+        .ofJob(tables.results, jobId, (result) => result.jobId === jobId && result.step === step)
+        .filter(({ result }) => JSON.stringify(result ?? null).length <= limits.bytes)
+        .toSorted((a, b) => a.ordinal - b.ordinal)
+        .slice(0, limits.count)
+        .map(({ jobId, step, ordinal, result }) => ({ jobId, step, ordinal, result })),
+    )
 
-  const tx: EngineTx = {
+  /** False when there is no such file of this version. */
+  async function changeFile(
+    tx: MemoryTransaction,
+    { fileId, version }: { fileId: number; version: number },
+    change: (file: MemoryFile) => Partial<MemoryFile> | undefined,
+  ): Promise<boolean> {
+    await tx.lock(tables.files, fileId)
+    const file = tx.get(tables.files, fileId)
+    const changed = file?.version === version ? change(file) : undefined
+    if (file === undefined || changed === undefined) return false
+    tx.put(tables.files, fileId, { ...file, ...changed })
+    return true
+  }
+
+  const statements = (tx: MemoryTransaction): EngineTx => ({
     findDefinitions,
-    listResults,
+    listResults: async (of, limits) => listResults(tx, of, limits),
     async insertJob({ steps, tasks, parentJobId: _parent, remainingMs: _remaining, ...job }) {
       const id = nextId() as RowId<'job'>
-      tables.jobs.set(id, structuredClone({ ...job, id }))
-      tables.steps.set(
-        id,
-        steps.map((step) => structuredClone({ ...step, jobId: id })),
-      )
-      for (const task of tasks) addTask({ ...task, jobId: id })
+      const presentMs = presentOf(job.tenantId, job.lane)
+      tx.put(tables.jobs, id, { ...job, id, virtualMs: presentMs + job.virtualMs, cancelRequestedMs: null })
+      for (const step of steps) {
+        const row = { ...step, jobId: id }
+        tx.put(tables.steps, stepKey(row), row)
+      }
+      for (const task of tasks) addTask(tx, { ...task, jobId: id, rank: presentMs + task.rank })
       const { tenantId, fileId } = job
-      tables.events.push({ tenantId, type: 'job.created', jobId: id, fileId, data: { status: job.state } })
+      const data = { status: job.state, progress: 0 }
+      tx.atCommit(() => tables.events.push({ tenantId, type: 'job.created', jobId: id, fileId, data }))
       return id
     },
-    lockJobs: async (ids) =>
-      [...ids].toSorted((a, b) => a - b).flatMap((id) => structuredClone(tables.jobs.get(id)) ?? []),
-    listSteps: async (ids) => ids.flatMap((id) => structuredClone(tables.steps.get(id)) ?? []),
-    listFiles: async (ids) => ids.flatMap((id) => tables.jobs.get(id) ?? []).flatMap(toFile),
-    settleTasks: async (settlements) => new Set(settlements.filter(settle).map(({ taskId }) => taskId)),
+    async lockJobs(ids) {
+      const found = []
+      for (const id of [...ids].toSorted((a, b) => a - b)) {
+        await tx.lock(tables.jobs, id)
+        const job = tx.get(tables.jobs, id)
+        if (job === undefined) continue
+        const { cancelRequestedMs: _cancelRequestedMs, ...rest } = job
+        found.push({ ...rest, virtualMs: Math.max(job.virtualMs, presentOf(job.tenantId, job.lane)) })
+      }
+      return found
+    },
+    listSteps: async (ids) =>
+      ids.flatMap((id) =>
+        tx
+          .ofJob(tables.steps, id, ({ jobId }) => jobId === id)
+          .toSorted((a, b) => a.position - b.position)
+          .map((step) => ({ ...step })),
+      ),
+    listFiles: async (ids) =>
+      ids
+        .flatMap((id) => tx.get(tables.jobs, id) ?? [])
+        .flatMap((job) => toFile(job, tx.get(tables.files, job.fileId))),
+    async settleTasks(settlements) {
+      const settled = new Set<number>()
+      for (const settlement of settlements) {
+        const isLost = 'lost' in settlement && settlement.lost
+        const [task] = await lockTasks(tx, () => {
+          const held = holds(tx, settlement, 'running')
+          return held === undefined || (isLost && (held.leaseUntilMs ?? 0) >= now()) ? [] : [held]
+        })
+        if (task === undefined) continue
+        settle(tx, task, settlement)
+        settled.add(task.id)
+      }
+      return settled
+    },
     async insertTasks(tasks) {
-      for (const task of tasks) addTask(task)
+      for (const task of tasks) addTask(tx, task)
     },
     async expandStep({ each, afterOutputId, limit, input, rank, ...expansion }) {
-      const created = tasksOf(expansion.jobId, expansion.step)
+      const created = tasksOf(tx, expansion.jobId, expansion.step)
       const first = created.find(({ ordinal }) => ordinal === 0)?.rank ?? rank
-      const outputs = outputsOf(expansion.jobId, each)
+      const next = created.reduce((highest, { ordinal }) => Math.max(highest, ordinal), -1) + 1
+      const outputs = outputsOf(tx, expansion.jobId, each)
         .filter(({ id }) => id > afterOutputId)
-        .toSorted((a, b) => a.id - b.id)
         .slice(0, limit)
-      for (const [index, { id: _id, jobId: _job, ...file }] of outputs.entries()) {
-        const ordinal = created.length + index
+      for (const [index, { id: _id, jobId: _job, taskId: _task, ...file }] of outputs.entries()) {
+        const ordinal = next + index
         const files = [file, ...input.files]
-        addTask({ ...expansion, ordinal, rank: first + ordinal * expansion.costMs, input: { ...input, files } })
+        addTask(tx, { ...expansion, ordinal, rank: first + ordinal * expansion.costMs, input: { ...input, files } })
       }
       return { count: outputs.length, lastOutputId: outputs.at(-1)?.id ?? afterOutputId }
     },
     async updateSteps(steps) {
       for (const step of steps) {
-        const rows = tables.steps.get(step.jobId) ?? []
-        const index = rows.findIndex(({ name }) => name === step.name)
         invariant(step.tasksPending >= 0, 'a counter does not fall below zero')
-        if (index >= 0) rows[index] = structuredClone(step)
+        await tx.lock(tables.steps, stepKey(step))
+        tx.put(tables.steps, stepKey(step), { ...step })
       }
     },
     async updateJobs(jobs) {
       for (const { remainingMs: _remaining, ...job } of jobs) {
-        const progressPercent = Math.max(job.progressPercent, tables.jobs.get(job.id)?.progressPercent ?? 0)
-        tables.jobs.set(job.id, structuredClone({ ...job, progressPercent }))
+        await tx.lock(tables.jobs, job.id)
+        const before = tx.get(tables.jobs, job.id)
+        if (before === undefined) continue
+        const isCancelled = job.state === 'cancelling' || job.state === 'cancelled'
+        tx.put(tables.jobs, job.id, {
+          ...job,
+          progressPercent: Math.max(job.progressPercent, before.progressPercent),
+          cancelRequestedMs: isCancelled ? (before.cancelRequestedMs ?? now()) : null,
+        })
       }
     },
     async cancelIdleTasks(jobId, limit) {
       const counts = new Map<string, number>()
-      for (const task of tasksOf(jobId).filter(isIdle).slice(0, limit)) {
-        move(task, 'cancelled')
+      const idle = tx.ofJob(tables.tasks, jobId, (task) => task.jobId === jobId && isIdle(task))
+      for (const task of idle.filter(({ id }) => tx.isFree(tables.tasks, id)).slice(0, limit)) {
+        move(tx, task, { state: 'cancelled' })
         counts.set(task.step, (counts.get(task.step) ?? 0) + 1)
       }
       return counts
     },
-    countOpenTasks: async (jobId, step) => tasksOf(jobId, step).filter(isOpen).length,
+    countOpenTasks: async (jobId, step) => tasksOf(tx, jobId, step).filter(isOpen).length,
     async requeueEndedTasks(jobId, step) {
-      const ended = tasksOf(jobId, step).filter(({ state }) => state === 'dead' || state === 'cancelled')
-      for (const task of ended) {
-        move(task, 'queued')
-        Object.assign(task, { attempt: 0, lostCount: 0, runAtMs: now() })
-      }
+      const ended = await lockTasks(tx, () =>
+        tasksOf(tx, jobId, step).filter(({ state }) => state === 'dead' || state === 'cancelled'),
+      )
+      for (const task of ended) move(tx, task, { state: 'queued', attempt: 0, lostCount: 0, runAtMs: now() })
       return ended.length
     },
     async deleteStepWork(jobId, steps) {
-      for (const task of tasksOf(jobId).filter(({ step }) => steps.includes(step))) {
-        tables.tasks.delete(task.id)
-        tables.results.delete(task.id)
+      const isOf = (row: { jobId: number; step: string }): boolean => row.jobId === jobId && steps.includes(row.step)
+      for (const { id } of await lockTasks(tx, () => tx.ofJob(tables.tasks, jobId, isOf))) {
+        tx.put(tables.tasks, id, undefined)
       }
-      for (const step of steps) for (const { id } of outputsOf(jobId, step)) tables.outputs.delete(id)
+      for (const { taskId } of tx.ofJob(tables.results, jobId, isOf)) tx.put(tables.results, taskId, undefined)
+      for (const step of steps) for (const { id } of outputsOf(tx, jobId, step)) tx.put(tables.outputs, id, undefined)
     },
     async insertOutputs(outputs) {
-      for (const { jobId, step, name, contentType, object } of outputs) {
-        const twin = tables.outputs.values().some((output) => output.jobId === jobId && output.name === name)
-        invariant(!twin, 'a job has one output of each name')
+      for (const { jobId, taskId, step, name, contentType, object } of outputs) {
+        const [twin] = tx.ofJob(tables.outputs, jobId, (output) => output.jobId === jobId && output.name === name)
+        invariant(twin === undefined, 'a job has one output of each name')
         const id = nextId()
         const { sizeBytes, sha256, objectId } = object
-        tables.outputs.set(id, { id, jobId, from: step, name, contentType, sizeBytes, sha256, objectId })
+        tx.put(tables.outputs, id, { id, jobId, taskId, from: step, name, contentType, sizeBytes, sha256, objectId })
       }
     },
     async findOutputNames(jobId, names) {
-      const taken = [...tables.outputs.values()].filter((output) => output.jobId === jobId).map(({ name }) => name)
-      return new Set(taken.filter((name) => names.includes(name)))
+      const taken = tx.ofJob(tables.outputs, jobId, (output) => output.jobId === jobId)
+      return new Set(taken.map(({ name }) => name).filter((name) => names.includes(name)))
     },
     listOutputs: async (of, limit) =>
       of.flatMap(({ jobId, step }) =>
-        structuredClone(
-          outputsOf(jobId, step)
-            .toSorted((a, b) => a.id - b.id)
-            .slice(0, limit),
-        ),
+        outputsOf(tx, jobId, step)
+          .slice(0, limit)
+          .map(({ taskId: _task, ...output }) => output),
       ),
     async countOutputs(jobIds) {
       const counts = new Map<string, { jobId: number; step: string; count: number; sizeBytes: number }>()
-      for (const { jobId, from: step, sizeBytes } of tables.outputs.values()) {
-        if (!jobIds.includes(jobId)) continue
-        const key = `${jobId} ${step}`
-        const row = counts.get(key) ?? { jobId, step, count: 0, sizeBytes: 0 }
-        counts.set(key, { ...row, count: row.count + 1, sizeBytes: row.sizeBytes + sizeBytes })
+      for (const jobId of jobIds) {
+        for (const { from: step, sizeBytes } of tx.ofJob(tables.outputs, jobId, (output) => output.jobId === jobId)) {
+          const key = `${jobId} ${step}`
+          const row = counts.get(key) ?? { jobId, step, count: 0, sizeBytes: 0 }
+          counts.set(key, { ...row, count: row.count + 1, sizeBytes: row.sizeBytes + sizeBytes })
+        }
       }
       return [...counts.values()]
     },
     async appendEvents(events) {
-      tables.events.push(...structuredClone([...events]))
+      tx.atCommit(() => tables.events.push(...events))
     },
     async appendAudit({ action, jobId }) {
-      tables.audit.push({ action, jobId })
+      tx.atCommit(() => tables.audit.push({ action, jobId }))
     },
     effects: {
-      setFileState: async ({ fileId, version, state }) => change(fileId, version, (file) => void (file.state = state)),
-      addFound: async ({ fileId, version, step, found }) =>
-        void change(fileId, version, (file) => void (file.found[step] = structuredClone(found))),
-      setStorageClass: async ({ fileId, version, storageClass }) =>
-        void change(fileId, version, (file) => void (file.storageClass = storageClass)),
-      indexFile: async ({ fileId, version }) => void change(fileId, version, (file) => void (file.indexed = true)),
-      sealMembers: async ({ parentFileId, depth, files }) => {
-        const parent = tables.files.get(parentFileId)
+      setFileState: ({ state, ...file }) =>
+        changeFile(tx, file, (before) => (before.state === state ? undefined : { state })),
+      addFound: async ({ step, found, ...file }) =>
+        void (await changeFile(tx, file, (before) => ({ found: { ...before.found, [step]: found } }))),
+      setStorageClass: async ({ storageClass, ...file }) => void (await changeFile(tx, file, () => ({ storageClass }))),
+      indexFile: async (file) => void (await changeFile(tx, file, () => ({ indexed: true }))),
+      sealMembers: async ({ depth, files }) => {
         const [pipelineVersionId, definition] = [...tables.definitions][0] ?? []
-        invariant(parent && pipelineVersionId !== undefined && definition, 'a member has a parent and a pipeline')
+        invariant(pipelineVersionId !== undefined && definition, 'a member has a pipeline')
         return files.map(({ name, contentType, object }) => {
           const fileId = nextId() as RowId<'file'>
           const { sizeBytes, sha256, objectId } = object
           const own = { fileId, name, contentType, sizeBytes, sha256, objectId, depth, version: 1 }
-          const fresh = {
-            metadata: {},
-            found: {},
-            state: 'quarantined',
-            storageClass: 'standard',
-            indexed: false,
-          } as const
-          tables.files.set(fileId, { ...own, ...structuredClone(fresh) })
+          tx.put(tables.files, fileId, { ...own, ...freshFile() })
           return { fileId, version: 1, name, contentType, object, pipelineVersionId, definition }
         })
       },
     },
-  }
+  })
 
-  /** One transaction after another, as the locks of a single job would have it. */
-  function transaction<T>(work: (tx: EngineTx) => Promise<T>): Promise<T> {
-    const run = turn.then(async () => {
-      const before = structuredClone(tables)
-      try {
-        return await work(tx)
-      } catch (error) {
-        Object.assign(tables, before)
-        throw error
-      }
-    })
-    turn = run.catch(() => {})
-    return run
-  }
-
-  function claim(fence: TaskFence, leaseMs: number): ClaimedTask[] {
-    const task = holds(fence, 'dispatched')
-    const job = task && tables.jobs.get(task.jobId)
-    if (task === undefined || job === undefined || isJobEnded(job.state) || job.state === 'cancelling') return []
-    move(task, 'running', now() + leaseMs)
-    task.attempt += 1
-    const step = tables.steps.get(job.id)?.find(({ name }) => name === task.step)
-    const { tenantId, fileId, pipelineVersionId } = job
-    if (step?.state === 'waiting') {
-      step.state = 'running'
-      tables.events.push({ tenantId, type: 'step.started', jobId: job.id, fileId, data: { step: step.name } })
+  async function transact<T>(work: (tx: MemoryTransaction) => Promise<T>): Promise<T> {
+    const tx = new MemoryTransaction()
+    try {
+      const value = await work(tx)
+      tx.commit()
+      return value
+    } catch (error) {
+      tx.rollBack()
+      throw error
     }
-    if (job.state === 'queued') job.state = 'running'
-    const [file] = toFile(job)
-    invariant(file, 'a job of the simulation has its file')
-    const { step: name, jobId, ordinal, attempt, attemptsMax, input } = task
-    return [{ ...fence, tenantId, jobId, pipelineVersionId, step: name, ordinal, attempt, attemptsMax, input, file }]
+  }
+
+  /** Holds the tasks while it waits for steps and jobs that begin with them. */
+  async function claimTasks(tx: MemoryTransaction, claim: Parameters<EngineStore['claimTasks']>[0]) {
+    const mayStart = ({ jobId }: MemoryTask): boolean => {
+      const state = tables.jobs.get(jobId)?.state
+      return state === 'queued' || state === 'running'
+    }
+    const isClaimable = (task: MemoryTask | undefined): task is MemoryTask => task !== undefined && mayStart(task)
+    const claimable = await lockTasks(tx, () =>
+      claim.fences.map((fence) => holds(tx, fence, 'dispatched')).filter(isClaimable),
+    )
+    const tasks = [...new Set(claimable)]
+    for (const task of tasks) {
+      move(tx, task, { state: 'running', attempt: task.attempt + 1, leaseUntilMs: now() + claim.leaseMs })
+    }
+    const claimed: ClaimedTask[] = []
+    for (const { id } of tasks) {
+      const task = tx.get(tables.tasks, id)
+      const job = task && tables.jobs.get(task.jobId)
+      if (task === undefined || job === undefined) continue
+      await startStepOf(tx, task, job)
+      const [file] = toFile(job, tables.files.get(job.fileId))
+      invariant(file, 'a job of the simulation has its file')
+      const { jobId, step, tenantId, epoch, ordinal, attempt, attemptsMax, input } = task
+      const { pipelineVersionId } = job
+      claimed.push({
+        taskId: id,
+        epoch,
+        tenantId,
+        jobId,
+        pipelineVersionId,
+        step,
+        ordinal,
+        attempt,
+        attemptsMax,
+        input,
+        file,
+      })
+    }
+    return claimed
+  }
+
+  async function startStepOf(tx: MemoryTransaction, task: MemoryTask, job: MemoryJob): Promise<void> {
+    const { id: jobId, tenantId, fileId, progressPercent } = job
+    const stepOf = (): EngineStep | undefined =>
+      tx.ofJob(tables.steps, jobId, (step) => step.jobId === jobId && step.name === task.step)[0]
+    const waiting = stepOf()
+    if (waiting?.state === 'waiting') {
+      await tx.lock(tables.steps, stepKey(waiting))
+      const step = stepOf()
+      if (step?.state === 'waiting') {
+        tx.put(tables.steps, stepKey(step), { ...step, state: 'running' })
+        const data = { step: step.name, tasks_total: step.tasksTotal, progress: progressPercent }
+        tx.atCommit(() => tables.events.push({ tenantId, type: 'step.started', jobId, fileId, data }))
+      }
+    }
+    if (tx.get(tables.jobs, jobId)?.state !== 'queued') return
+    await tx.lock(tables.jobs, jobId)
+    const queued = tx.get(tables.jobs, jobId)
+    if (queued?.state === 'queued') tx.put(tables.jobs, jobId, { ...queued, state: 'running' })
+  }
+
+  async function extendLeases(tx: MemoryTransaction, fences: readonly TaskFence[], leaseMs: number) {
+    const held = await lockTasks(tx, () => fences.flatMap((fence) => holds(tx, fence, 'running') ?? []))
+    return [...new Set(held)].map((task) => {
+      tx.put(tables.tasks, task.id, { ...task, leaseUntilMs: now() + leaseMs })
+      const state = tables.jobs.get(task.jobId)?.state
+      return { taskId: task.id, cancelled: state === undefined || state === 'cancelling' || state === 'cancelled' }
+    })
+  }
+
+  const connect = (pause?: Pause): EngineStore => ({
+    transaction: (work) =>
+      retryConflicts(() => transact((tx) => work(pause ? paused(statements(tx), pause) : statements(tx)))),
+    listResults: async (of, limits) => listResults(new MemoryTransaction(), of, limits),
+    findDefinitions,
+    claimTasks: (claim) => transact((tx) => claimTasks(tx, claim)),
+    extendLeases: (fences, leaseMs) => transact((tx) => extendLeases(tx, fences, leaseMs)),
+  })
+
+  function atOnce<T>(statement: (tx: MemoryTransaction) => T): T {
+    const tx = new MemoryTransaction()
+    try {
+      const value = statement(tx)
+      tx.commit()
+      return value
+    } catch (error) {
+      tx.rollBack()
+      throw error
+    }
   }
 
   return {
+    ...connect(),
     tables,
-    transaction,
-    listResults,
-    findDefinitions,
-    claimTasks: ({ fences, leaseMs }) =>
-      transaction(async () => fences.flatMap(({ taskId, epoch }) => claim({ taskId, epoch }, leaseMs))),
-    extendLeases: (fences, leaseMs) =>
-      transaction(async () =>
-        fences.flatMap((fence) => {
-          const task = holds(fence, 'running')
-          if (task === undefined) return []
-          task.leaseUntilMs = now() + leaseMs
-          const state = tables.jobs.get(task.jobId)?.state
-          return [
-            { taskId: task.id, cancelled: state === undefined || state === 'cancelling' || state === 'cancelled' },
-          ]
+    now,
+    connect,
+    atOnce,
+    move,
+    dispatch: (taskIds, leaseMs) =>
+      atOnce((tx) =>
+        taskIds.flatMap((taskId) => {
+          const task = tables.tasks.get(taskId)
+          if (task?.state !== 'queued' || !tx.isFree(tables.tasks, taskId)) return []
+          const epoch = task.epoch + 1
+          move(tx, task, { state: 'dispatched', epoch, leaseUntilMs: now() + leaseMs })
+          return [{ taskId, epoch }]
         }),
       ),
-    dispatch: (taskIds, leaseMs) =>
-      taskIds.flatMap((id) => {
-        const task = tables.tasks.get(id)
-        if (task?.state !== 'queued') return []
-        move(task, 'dispatched', now() + leaseMs)
-        task.epoch += 1
-        return [{ taskId: id, epoch: task.epoch }]
-      }),
   }
+}
+
+export const freshFile = () => ({
+  metadata: {},
+  found: {},
+  state: 'quarantined' as const,
+  storageClass: 'standard',
+  indexed: false,
+})
+
+/** The same statements, with a pause before each. */
+function paused(tx: EngineTx, pause: Pause): EngineTx {
+  const slow = <Statements extends object>(statements: Statements): Statements =>
+    Object.fromEntries(
+      Object.entries(statements).map(([name, statement]) => [
+        name,
+        typeof statement === 'function'
+          ? async (...parameters: unknown[]) => {
+              await pause()
+              // The parameters are those of the statement of this name.
+              return (statement as (...parameters: unknown[]) => unknown)(...parameters)
+            }
+          : slow(statement as object),
+      ]),
+    ) as Statements
+  return slow(tx)
 }

@@ -1,0 +1,174 @@
+// What every store of the duties promises, told to the database and to the simulation's memory alike.
+
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { RowId } from '../platform/ids.ts'
+import type { EngineStore, EngineTx } from '../processing/engine-store.ts'
+import type { Leadership, SchedulerStore } from './scheduler-store.ts'
+
+export interface SchedulerStoreUnderTest {
+  scheduler: SchedulerStore
+  engine: EngineStore
+  /** A job with one step and so many queued tasks, ranked in steps of 10 in the order of their ordinals. */
+  addJob(job: { tenantId: number; lane: number; tasksCount: number }): Promise<RowId<'job'>>
+  addTenant(tenant: { weight: number; runningMax: number; paused: boolean }): Promise<number>
+  seeWorker(name: string, slots: number): Promise<void>
+  passTime(ms: number): Promise<void>
+  close(): Promise<void>
+}
+
+const leaseMs = 10_000
+
+export function describeSchedulerStore(name: string, open: () => Promise<SchedulerStoreUnderTest>): void {
+  describe(name, () => {
+    let under: SchedulerStoreUnderTest
+    let leadership: Leadership
+    let tenantId: number
+    beforeAll(async () => {
+      under = await open()
+    })
+    afterAll(() => under.close())
+    beforeEach(async () => {
+      await under.passTime(leaseMs + 1)
+      leadership = (await lead('us'))!
+      tenantId = await under.addTenant({ weight: 3, runningMax: 7, paused: false })
+    })
+
+    const lead = (owner: string, epoch?: number) => under.scheduler.lead({ shard: 0, owner, epoch, leaseMs })
+    const admit = (count: number, { lane = 1, as = leadership } = {}) =>
+      under.scheduler.admit({ pool: 0, orders: [{ lane, tenantId, count }], leaseMs, leadership: as })
+    const claim = (fences: readonly { taskId: number; epoch: number }[]) =>
+      under.engine.claimTasks({ fences, leaseMs, worker: 'worker_1' })
+    const inTx = <T>(work: (tx: EngineTx) => Promise<T>) => under.engine.transaction(work)
+    const ours = async () => (await under.scheduler.listBacklog(0, 10_000)).filter((each) => each.tenantId === tenantId)
+
+    it('gives the lead to one, who keeps its epoch while it renews in time', async () => {
+      expect(await lead('them')).toBeUndefined()
+      expect(await lead('us', leadership.epoch)).toEqual(leadership)
+      await under.passTime(leaseMs + 1)
+      const theirs = await lead('them')
+      expect(theirs?.epoch).toBe(leadership.epoch + 1)
+      expect(await lead('us', leadership.epoch)).toBeUndefined()
+    })
+
+    it('begins a new epoch for whoever takes the lead again after its end, and for one given up', async () => {
+      await under.passTime(leaseMs + 1)
+      expect((await lead('us', leadership.epoch))?.epoch).toBe(leadership.epoch + 1)
+      await under.scheduler.resign(leadership)
+      expect(await lead('them')).toBeUndefined()
+      await under.scheduler.resign({ ...leadership, epoch: leadership.epoch + 1 })
+      expect((await lead('them'))?.epoch).toBe(leadership.epoch + 2)
+    })
+
+    it('admits by rank, with the next epoch, so many as are asked', async () => {
+      await under.addJob({ tenantId, lane: 1, tasksCount: 3 })
+      const admitted = await admit(2)
+      expect(
+        admitted.map(({ epoch, lane, rank }) => ({ epoch, lane, rank })).toSorted((a, b) => a.rank - b.rank),
+      ).toEqual([
+        { epoch: 1, lane: 1, rank: 0 },
+        { epoch: 1, lane: 1, rank: 10 },
+      ])
+      expect(await admit(5)).toMatchObject([{ rank: 20 }])
+      expect(await admit(5)).toEqual([])
+    })
+
+    it('admits nothing for whoever does not lead any more', async () => {
+      await under.addJob({ tenantId, lane: 1, tasksCount: 1 })
+      expect(await admit(1, { as: { ...leadership, epoch: leadership.epoch - 1 } })).toEqual([])
+      expect(await admit(1, { as: { ...leadership, owner: 'them' } })).toEqual([])
+      await under.passTime(leaseMs + 1)
+      expect(await admit(1)).toEqual([])
+    })
+
+    it('lists who waits, lane by lane, with weight and cap, without those that are paused', async () => {
+      expect(await ours()).toEqual([])
+      await under.addJob({ tenantId, lane: 2, tasksCount: 2 })
+      await under.addJob({ tenantId, lane: 0, tasksCount: 1 })
+      expect(await ours()).toEqual([
+        { lane: 0, tenantId, costMs: 10, weight: 3, runningMax: 7 },
+        { lane: 2, tenantId, costMs: 10, weight: 3, runningMax: 7 },
+      ])
+      const paused = await under.addTenant({ weight: 1, runningMax: 1, paused: true })
+      await under.addJob({ tenantId: paused, lane: 1, tasksCount: 1 })
+      expect((await under.scheduler.listBacklog(0, 10_000)).some((each) => each.tenantId === paused)).toBe(false)
+    })
+
+    it('counts what is in flight: offered and running', async () => {
+      await under.addJob({ tenantId, lane: 1, tasksCount: 3 })
+      const [first] = await admit(2)
+      await claim([first!])
+      expect(await under.scheduler.countInFlight([tenantId])).toEqual(new Map([[tenantId, 2]]))
+    })
+
+    it('takes back what was offered and not claimed in time, and lists whose worker is lost', async () => {
+      await under.addJob({ tenantId, lane: 1, tasksCount: 2 })
+      const [first] = await admit(2)
+      await claim([first!])
+      await under.passTime(leaseMs + 1)
+      const before = await under.scheduler.requeueExpired(10_000)
+      expect(before).toBeGreaterThanOrEqual(1)
+      expect(await ours()).toHaveLength(1)
+      const lost = await under.scheduler.listLost(10_000)
+      expect(lost.filter(({ taskId }) => taskId === first!.taskId)).toMatchObject([
+        { epoch: first!.epoch, attempt: 1, attemptsMax: 3, lostCount: 0, step: 'first', backoff: { initial_ms: 1 } },
+      ])
+    })
+
+    it('ends leases at once when the transport has lost what it held', async () => {
+      await under.addJob({ tenantId, lane: 1, tasksCount: 2 })
+      const [first] = await admit(2)
+      await claim([first!])
+      await under.scheduler.expireLeases('dispatched')
+      await under.scheduler.requeueExpired(10_000)
+      expect(await under.scheduler.countInFlight([tenantId])).toEqual(new Map([[tenantId, 1]]))
+      await under.scheduler.expireLeases('all')
+      expect((await under.scheduler.listLost(10_000)).some(({ taskId }) => taskId === first!.taskId)).toBe(true)
+    })
+
+    it('queues delayed tasks when their time has come', async () => {
+      await under.addJob({ tenantId, lane: 1, tasksCount: 1 })
+      const [fence] = await admit(1)
+      await claim([fence!])
+      const problem = { code: 'processor_crashed', detail: '' } as const
+      await inTx((tx) => tx.settleTasks([{ ...fence!, to: 'delayed', delayMs: 5_000, problem }]))
+      await under.scheduler.promoteDelayed(10_000)
+      expect(await ours()).toEqual([])
+      await under.passTime(5_001)
+      expect(await under.scheduler.promoteDelayed(10_000)).toBeGreaterThanOrEqual(1)
+      expect(await ours()).toHaveLength(1)
+    })
+
+    it('moves the virtual time of a tenant forwards only, and lets a new job begin there', async () => {
+      await under.scheduler.advanceVirtualTime([{ tenantId, lane: 1, rank: 500 }])
+      await under.scheduler.advanceVirtualTime([{ tenantId, lane: 1, rank: 400 }])
+      await under.addJob({ tenantId, lane: 1, tasksCount: 1 })
+      expect(await admit(1)).toMatchObject([{ rank: 500 }])
+      await under.addJob({ tenantId, lane: 0, tasksCount: 1 })
+      expect(await admit(1, { lane: 0 })).toMatchObject([{ rank: 0 }])
+    })
+
+    it('lists jobs that are being cancelled, and what still runs of them after the grace', async () => {
+      const jobId = await under.addJob({ tenantId, lane: 1, tasksCount: 1 })
+      const [fence] = await admit(1)
+      await claim([fence!])
+      await inTx(async (tx) => {
+        const [job] = await tx.lockJobs([jobId])
+        await tx.updateJobs([{ ...job!, state: 'cancelling', remainingMs: 0 }])
+      })
+      expect(await under.scheduler.listUnfinished(10_000)).toContainEqual({ jobId, cancelling: true })
+      const abandoned = async () =>
+        (await under.scheduler.listAbandoned(1_000, 10_000)).filter((task) => task.jobId === jobId)
+      expect(await abandoned()).toEqual([])
+      await under.passTime(1_001)
+      expect(await abandoned()).toMatchObject([{ taskId: fence!.taskId, epoch: fence!.epoch }])
+    })
+
+    it('counts the slots of workers that were seen within the last minute', async () => {
+      const before = await under.scheduler.countSlots()
+      await under.seeWorker('one', 4)
+      expect(await under.scheduler.countSlots()).toBe(before + 4)
+      await under.passTime(61_000)
+      expect(await under.scheduler.countSlots()).toBe(0)
+    })
+  })
+}

@@ -1,0 +1,41 @@
+import { createEngineHouse } from '../processing/testing/engine-house.ts'
+import { describeSchedulerStore } from './scheduler-store.contract.ts'
+import { createSqlSchedulerStore } from './sql-scheduler-store.ts'
+import { contractDefinition, toContractJob } from './testing/contract-job.ts'
+
+describeSchedulerStore('the duties’ store over the database', async () => {
+  const house = await createEngineHouse({ maintained: false })
+  const { database, store } = house
+  return {
+    scheduler: createSqlSchedulerStore(database),
+    engine: store,
+    async addTenant({ weight, runningMax, paused }) {
+      const tenantId = await house.addTenant(weight)
+      await database.query('update tenant_schedule set running_max = $2, paused = $3 where tenant_id = $1', [
+        tenantId,
+        runningMax,
+        paused,
+      ])
+      return tenantId
+    },
+    async addJob({ tenantId, ...job }) {
+      const fileId = await house.addFile(tenantId)
+      const pipelineVersionId = await house.usePipeline(tenantId, contractDefinition)
+      return store.transaction((tx) => tx.insertJob(toContractJob({ tenantId, fileId, pipelineVersionId }, job)))
+    },
+    async seeWorker(name, slots) {
+      await database.query(
+        `insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at) values ($1, '', '', $2, 0, now(), now())`,
+        [name, slots],
+      )
+    },
+    async passTime(ms) {
+      const ago = `- $1 * interval '1 ms'`
+      await database.query(`update task set lease_until = lease_until ${ago}, run_at = run_at ${ago}`, [ms])
+      await database.query(`update scheduler_lease set until = until ${ago}`, [ms])
+      await database.query(`update job set cancel_requested_at = cancel_requested_at ${ago}`, [ms])
+      await database.query(`update worker set last_seen_at = last_seen_at ${ago}`, [ms])
+    },
+    close: () => house.close(),
+  }
+})

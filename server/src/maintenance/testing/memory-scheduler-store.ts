@@ -1,0 +1,184 @@
+// What the duties need, over the engine's tables in memory. Each method is one statement that waits for nobody: what
+// another transaction holds at this moment is passed over, as SKIP LOCKED does.
+
+import type { EndedTask } from '../../processing/settlement.ts'
+import type { MemoryStore } from '../../processing/testing/memory-store.ts'
+import type { MemoryTask } from '../../processing/testing/memory-tables.ts'
+import type { BackloggedTenant, SchedulerStore } from '../scheduler-store.ts'
+
+export interface MemorySchedulerStore extends SchedulerStore {
+  /** A worker's sign of life, with the slots it has. */
+  seeWorker(name: string, slots: number): void
+  /** The lead as the database has it. */
+  readonly lease: { owner: string; epoch: number; untilMs: number } | undefined
+}
+
+const workerSeenMs = 60_000
+const runningMaxDefault = 1_000_000
+
+export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerStore {
+  const { tables, now } = store
+  const workers = new Map<string, { slots: number; seenMs: number }>()
+  let lease: { owner: string; epoch: number; untilMs: number } | undefined
+
+  const freeTasks = (isWanted: (task: MemoryTask) => boolean): MemoryTask[] =>
+    [...tables.tasks.rows.values()].filter((task) => isWanted(task) && !tables.tasks.locks.has(task.id))
+
+  const byLease = (a: MemoryTask, b: MemoryTask): number => (a.leaseUntilMs ?? 0) - (b.leaseUntilMs ?? 0)
+  const byRank = (a: MemoryTask, b: MemoryTask): number => a.rank - b.rank || a.id - b.id
+
+  function requeue(tasks: readonly MemoryTask[]): number {
+    store.atOnce((tx) => {
+      for (const task of tasks) store.move(tx, task, { state: 'queued' })
+    })
+    return tasks.length
+  }
+
+  return {
+    get lease() {
+      return lease
+    },
+    seeWorker: (name, slots) => void workers.set(name, { slots, seenMs: now() }),
+    async lead({ shard, owner, epoch, leaseMs }) {
+      const keeps = lease !== undefined && lease.owner === owner && lease.epoch === epoch
+      const isOver = lease === undefined || lease.untilMs <= now()
+      if (!keeps && !isOver) return undefined
+      lease = { owner, epoch: keeps && !isOver ? epoch : (lease?.epoch ?? 0) + 1, untilMs: now() + leaseMs }
+      return { shard, owner, epoch: lease.epoch }
+    },
+    async resign({ owner, epoch }) {
+      if (lease?.owner === owner && lease.epoch === epoch) lease = { ...lease, untilMs: now() }
+    },
+    countSlots: async () =>
+      [...workers.values()]
+        .filter(({ seenMs }) => seenMs > now() - workerSeenMs)
+        .reduce((sum, { slots }) => sum + slots, 0),
+    async listBacklog(_pool, limit) {
+      const heads = new Map<string, MemoryTask>()
+      for (const task of tables.tasks.rows.values()) {
+        if (task.state !== 'queued') continue
+        const key = `${task.lane} ${task.tenantId}`
+        const head = heads.get(key)
+        if (head === undefined || byRank(task, head) < 0) heads.set(key, task)
+      }
+      return [...heads.values()]
+        .toSorted((a, b) => a.lane - b.lane || a.tenantId - b.tenantId)
+        .slice(0, limit)
+        .flatMap(({ lane, tenantId, costMs }): BackloggedTenant[] => {
+          const { weight, runningMax, paused } = tables.tenants.get(tenantId) ?? {
+            weight: 1,
+            runningMax: runningMaxDefault,
+            paused: false,
+          }
+          return paused ? [] : [{ lane, tenantId, costMs, weight, runningMax }]
+        })
+    },
+    async countInFlight(tenantIds) {
+      const counts = new Map<number, number>()
+      for (const { state, tenantId } of tables.tasks.rows.values()) {
+        if (state !== 'dispatched' && state !== 'running') continue
+        if (tenantIds.includes(tenantId)) counts.set(tenantId, (counts.get(tenantId) ?? 0) + 1)
+      }
+      return counts
+    },
+    async admit({ orders, leaseMs, leadership }) {
+      const leads = lease?.owner === leadership.owner && lease.epoch === leadership.epoch && lease.untilMs > now()
+      if (!leads) return []
+      return store.atOnce((tx) =>
+        orders.flatMap(({ lane, tenantId, count }) =>
+          freeTasks((task) => task.state === 'queued' && task.lane === lane && task.tenantId === tenantId)
+            .toSorted(byRank)
+            .slice(0, count)
+            .map((task) => {
+              const { id: taskId, costMs, rank } = task
+              const epoch = task.epoch + 1
+              store.move(tx, task, { state: 'dispatched', epoch, leaseUntilMs: now() + leaseMs })
+              return { taskId, epoch, tenantId, lane, costMs, rank }
+            }),
+        ),
+      )
+    },
+    async advanceVirtualTime(admitted) {
+      store.atOnce((tx) => {
+        for (const { tenantId, lane, rank } of admitted) {
+          const tenant = tx.get(tables.tenants, tenantId)
+          if (tenant === undefined) continue
+          const virtualMs = tenant.virtualMs.map((ms, at) => (at === lane ? Math.max(ms, rank) : ms))
+          tx.put(tables.tenants, tenantId, { ...tenant, virtualMs })
+        }
+      })
+    },
+    requeueExpired: async (limit) =>
+      requeue(
+        freeTasks(({ state, leaseUntilMs }) => state === 'dispatched' && (leaseUntilMs ?? 0) < now())
+          .toSorted(byLease)
+          .slice(0, limit),
+      ),
+    async expireLeases(which) {
+      const isWanted = ({ state }: MemoryTask): boolean =>
+        state === 'dispatched' || (which === 'all' && state === 'running')
+      const tasks = freeTasks(isWanted)
+      store.atOnce((tx) => {
+        for (const task of tasks) tx.put(tables.tasks, task.id, { ...task, leaseUntilMs: now() - 1 })
+      })
+      return tasks.length
+    },
+    listLost: async (limit) =>
+      [...tables.tasks.rows.values()]
+        .filter(({ state, leaseUntilMs }) => state === 'running' && (leaseUntilMs ?? 0) < now())
+        .toSorted(byLease)
+        .slice(0, limit)
+        .map((task) => ({ ...toEndedTask(task), lostCount: task.lostCount })),
+    promoteDelayed: async (limit) =>
+      requeue(
+        freeTasks(({ state, runAtMs }) => state === 'delayed' && runAtMs <= now())
+          .toSorted((a, b) => a.runAtMs - b.runAtMs)
+          .slice(0, limit),
+      ),
+    async listUnfinished(limit) {
+      const cancelling = [...tables.jobs.rows.values()].filter(({ state }) => state === 'cancelling')
+      const expanding = new Set<number>()
+      for (const { jobId, expandedTo } of tables.steps.rows.values()) if (expandedTo !== null) expanding.add(jobId)
+      return [
+        ...cancelling.slice(0, limit).map(({ id }) => ({ jobId: id as number, cancelling: true })),
+        ...[...expanding].slice(0, limit).map((jobId) => ({ jobId, cancelling: false })),
+      ]
+    },
+    listAbandoned: async (graceMs, limit) =>
+      [...tables.jobs.rows.values()]
+        .filter(
+          ({ state, cancelRequestedMs }) => state === 'cancelling' && (cancelRequestedMs ?? now()) < now() - graceMs,
+        )
+        .flatMap(({ id }) => [...tables.tasks.ofJob(id)].filter(({ state }) => state === 'running'))
+        .slice(0, limit)
+        .map(toEndedTask),
+    writeDemand: async () => ({
+      backlogCount: tables.tasks.rows.values().reduce((sum, { state }) => sum + (state === 'queued' ? 1 : 0), 0),
+    }),
+    deleteOldEvents: async () => 0,
+    deleteOldKeys: async () => 0,
+    deleteOldWorkers: async () => 0,
+  }
+}
+
+const toEndedTask = ({
+  id,
+  epoch,
+  tenantId,
+  jobId,
+  step,
+  ordinal,
+  attempt,
+  attemptsMax,
+  input,
+}: MemoryTask): EndedTask => ({
+  taskId: id,
+  epoch,
+  tenantId,
+  jobId,
+  step,
+  ordinal,
+  attempt,
+  attemptsMax,
+  backoff: input.backoff,
+})
