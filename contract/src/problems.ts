@@ -93,6 +93,12 @@ export const problems = {
   file_name_invalid: kind(422, 'The file name cannot be used.', 'Use a name of 1 to 4,000 characters without NUL.'),
   file_quarantined: kind(409, 'The file has not been cleared yet.', 'Wait until its validation has ended.', true),
   file_rejected: kind(409, 'The file was rejected by validation.', 'See the reason in the job of the file.'),
+  file_infected: kind(409, 'The file contains malware.', 'Delete the file, and check the machine that it came from.'),
+  file_unscannable: kind(
+    409,
+    'The checks of the file came to no verdict, so it stays in quarantine.',
+    'See the reason in the job of the file, and retry the job once its cause is gone.',
+  ),
   quota_exceeded: kind(507, 'The storage quota of the tenant is used up.', 'Delete files or ask for a larger quota.'),
   checksum_mismatch: kind(422, 'The received bytes do not have the stated checksum.', 'Send the file again.', true),
   storage_full: kind(

@@ -1,7 +1,16 @@
 // The states that files, jobs, steps and tasks pass through. The database carries the same words in
 // CHECK constraints; the moves between them are drawn in server/src/processing/states.ts.
 
-export const fileStates = ['quarantined', 'available', 'rejected', 'deleted'] as const
+/**
+ * quarantined ──all checks passed──▶ available
+ *   │ ├─ a scanner found something ──▶ infected
+ *   │ ├─ a check refused it ─────────▶ rejected
+ *   └─── a check came to no verdict ─▶ unscannable
+ *
+ * Bytes, text and findings leave only from available; each new version begins quarantined again. While it is being
+ * received there is no file yet. A file in the trash is told as deleted, whatever its checks said.
+ */
+export const fileStates = ['quarantined', 'available', 'infected', 'rejected', 'unscannable', 'deleted'] as const
 export type FileState = (typeof fileStates)[number]
 
 export const jobStates = [

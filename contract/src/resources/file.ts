@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { fileStates } from '../states.ts'
+import { ProblemResource } from './problem.ts'
 
 const Timestamp = Type.String({ format: 'date-time' })
 const Metadata = Type.Record(Type.String(), Type.Unknown(), {
@@ -15,6 +16,7 @@ export const FileResource = Type.Object(
     sha256: Type.String({ description: 'SHA-256 of the content, lower-case hex.' }),
     content_type: Type.String({ description: 'Type found from the content, not from the name.' }),
     state: Type.Enum([...fileStates]),
+    verdict: Type.Union([ProblemResource, Type.Null()], { description: 'Why the checks keep the file from leaving.' }),
     metadata: Metadata,
     version: Type.Integer({ minimum: 1 }),
     parent_file_id: Type.Union([Type.String(), Type.Null()], { description: 'The archive this file was a member of.' }),
@@ -34,6 +36,8 @@ export const FileVersionResource = Type.Object(
     size_bytes: Type.Integer({ minimum: 0 }),
     sha256: Type.String(),
     content_type: Type.String(),
+    state: Type.Enum([...fileStates], { description: 'What its checks said; whatever the trash holds.' }),
+    verdict: Type.Union([ProblemResource, Type.Null()]),
     created_at: Timestamp,
   },
   { $id: 'FileVersion' },

@@ -18,7 +18,7 @@ export async function countJobs(sql: Sql): Promise<JobsRow> {
        (count(*) filter (where state = 'failed' and apart))::int as quarantined,
        (count(*) filter (where state = 'cancelled'))::int as cancelled,
        (count(*) filter (where state in ('queued', 'running', 'paused', 'cancelling')))::int as in_flight
-     from (select j.state, coalesce(f.state = 'rejected', false) as apart from job j left join file f on f.id = j.file_id) j`,
+     from (select j.state, coalesce(f.state in ('infected', 'rejected', 'unscannable'), false) as apart from job j left join file f on f.id = j.file_id) j`,
   )
   // A select of aggregates has one row.
   return rows[0]!

@@ -1,5 +1,6 @@
 import type { FileResource, FileVersionResource } from '@millrace/contract'
 import { encodeId, type RowId } from '../platform/ids.ts'
+import { toStoredProblem } from '../platform/problem.ts'
 import type { FileRow, FileVersionRow } from './file.sql.ts'
 
 export const toFileResource = (row: FileRow): FileResource => ({
@@ -9,6 +10,7 @@ export const toFileResource = (row: FileRow): FileResource => ({
   sha256: row.sha256,
   content_type: row.content_type,
   state: row.deleted_at === null ? row.state : 'deleted',
+  verdict: toStoredProblem(row.verdict),
   metadata: row.metadata,
   version: row.version,
   parent_file_id: row.parent_file_id === null ? null : encodeId('file', row.parent_file_id),
@@ -24,5 +26,7 @@ export const toFileVersionResource = (fileId: RowId<'file'>, row: FileVersionRow
   size_bytes: row.size_bytes,
   sha256: row.sha256,
   content_type: row.content_type,
+  state: row.state,
+  verdict: toStoredProblem(row.verdict),
   created_at: row.created_at.toISOString(),
 })

@@ -1,7 +1,7 @@
-import type { FileState } from '@millrace/contract'
 import type { Sql } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { SealedObject } from '../storage/vault.ts'
+import type { ValidationState } from './clearance.ts'
 
 interface NewFile {
   tenantId: number
@@ -87,11 +87,15 @@ interface AdvancedFile {
   metadata?: Record<string, unknown>
 }
 
-/** What steps found belongs to the version before, so it goes. */
+/** What steps found belongs to the version before, so it goes; what the checks said of that moves into its row. */
 export async function advanceFile(sql: Sql, file: AdvancedFile): Promise<void> {
   await sql.query(
-    `update file set version = $3, object_id = $4, content_type = $5, size_bytes = $6, sha256 = $7, state = 'quarantined',
-       found = '{}', name = coalesce($8, name), metadata = coalesce($9::jsonb, metadata)
+    `with before as (
+       update file_version v set state = f.state, verdict = f.verdict from file f
+       where f.tenant_id = $1 and f.id = $2 and v.file_id = f.id and v.number = f.version
+     )
+     update file set version = $3, object_id = $4, content_type = $5, size_bytes = $6, sha256 = $7, state = 'quarantined',
+       verdict = null, made = null, found = '{}', name = coalesce($8, name), metadata = coalesce($9::jsonb, metadata)
      where tenant_id = $1 and id = $2`,
     [
       file.tenantId,
@@ -132,9 +136,6 @@ export async function insertFileOutbox(sql: Sql, event: FileEvent): Promise<void
   ])
 }
 
-/** What a file is before its trash is looked at. */
-export type ValidationState = Exclude<FileState, 'deleted'>
-
 export interface FileRow {
   id: RowId<'file'>
   name: string
@@ -142,6 +143,8 @@ export interface FileRow {
   sha256: string
   content_type: string
   state: ValidationState
+  /** {code, detail, step} */
+  verdict: unknown
   metadata: Record<string, unknown>
   version: number
   parent_file_id: RowId<'file'> | null
@@ -150,7 +153,7 @@ export interface FileRow {
   deleted_at: Date | null
 }
 
-const fileColumns = `f.id, f.name, f.size_bytes, f.sha256, f.content_type, f.state, f.metadata, f.version,
+const fileColumns = `f.id, f.name, f.size_bytes, f.sha256, f.content_type, f.state, f.verdict, f.metadata, f.version,
   f.parent_file_id, f.created_at, f.deleted_at,
   (select j.id from job j where j.file_id = f.id order by j.id desc limit 1) as latest_job_id`
 
@@ -223,8 +226,13 @@ export interface FileVersionRow {
   size_bytes: number
   sha256: string
   content_type: string
+  state: ValidationState
+  verdict: unknown
   created_at: Date
 }
+
+/** Of the newest version, the file's; of older ones, what was found when they were the newest, or since. */
+const versionState = `case when v.number = f.version then f.state else coalesce(v.state, 'quarantined') end as state`
 
 /** Newest first. */
 export async function listVersions(
@@ -232,8 +240,10 @@ export async function listVersions(
   versions: { tenantId: number; fileId: number; before: number; limit: number },
 ): Promise<FileVersionRow[]> {
   const { rows } = await sql.query<FileVersionRow>(
-    `select id, number, size_bytes, sha256, content_type, created_at from file_version
-     where tenant_id = $1 and file_id = $2 and number < $3 order by number desc limit $4`,
+    `select v.id, v.number, v.size_bytes, v.sha256, v.content_type, ${versionState},
+       case when v.number = f.version then f.verdict else v.verdict end as verdict, v.created_at
+     from file f join file_version v on v.file_id = f.id
+     where f.tenant_id = $1 and f.id = $2 and v.number < $3 order by v.number desc limit $4`,
     [versions.tenantId, versions.fileId, versions.before, versions.limit],
   )
   return rows
@@ -248,13 +258,13 @@ export interface FileContentRow {
   sha256: string
 }
 
-/** A version's bytes, the newest where none is named; the state is the file's. */
+/** A version's bytes, the newest where none is named. */
 export async function findFileContent(
   sql: Sql,
   content: { tenantId: number; fileId: number; version?: number },
 ): Promise<FileContentRow | undefined> {
   const { rows } = await sql.query<FileContentRow>(
-    `select f.name, f.state, f.deleted_at, v.content_type, v.object_id, v.sha256
+    `select f.name, ${versionState}, f.deleted_at, v.content_type, v.object_id, v.sha256
      from file f join file_version v on v.file_id = f.id and v.number = coalesce($3::integer, f.version)
      where f.tenant_id = $1 and f.id = $2`,
     [content.tenantId, content.fileId, content.version ?? null],

@@ -21,6 +21,7 @@ import {
   type FileRow,
   type FileVersionRow,
 } from './file.sql.ts'
+import { requireCleared } from './clearance.ts'
 import { checkFileName } from './file-name.ts'
 import { checkMetadata } from './metadata.ts'
 
@@ -47,7 +48,7 @@ export interface Files {
     tenantId: number,
     versions: { fileId: RowId<'file'>; before: number; limit: number },
   ): Promise<FileVersionRow[]>
-  /** What may leave. Problems: not_found, file_quarantined, file_rejected. */
+  /** What may leave. Problems: not_found, and those of requireCleared. */
   getContent(tenantId: number, content: { fileId: RowId<'file'>; version?: number }): Promise<FileContentRow>
 }
 
@@ -68,8 +69,8 @@ export function createFiles({ database, searchIndex, metadataBytesMax }: FilesDe
   const moveTrash = async (tx: Tx, act: FileAct, deleted: boolean): Promise<FileRow> => {
     const { tenantId } = act.principal
     if (await trashFile(tx, tenantId, act.fileId, deleted)) {
-      await searchIndex.hide(tx, act.fileId, deleted)
       const { state } = await readFile(tx, tenantId, act.fileId)
+      await searchIndex.hide(tx, act.fileId, deleted || state !== 'available')
       const data = { state: deleted ? 'deleted' : state }
       await insertFileOutbox(tx, { tenantId, fileId: act.fileId, type: 'file.state', data })
       await audit(tx, act, deleted ? 'file.delete' : 'file.restore')
@@ -111,8 +112,7 @@ export function createFiles({ database, searchIndex, metadataBytesMax }: FilesDe
       database.withTenant(tenantId, async (tx) => {
         const row = await findFileContent(tx, { tenantId, ...content })
         if (row === undefined || row.deleted_at !== null) throw new Problem('not_found')
-        if (row.state === 'quarantined') throw new Problem('file_quarantined')
-        if (row.state === 'rejected') throw new Problem('file_rejected')
+        requireCleared(row.state)
         return row
       }),
   }

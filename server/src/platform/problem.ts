@@ -48,6 +48,16 @@ export function toProblemDocument(
   }
 }
 
+/** A stored problem, {code, detail}, as a document; a code that is no longer known tells as internal. */
+export function toStoredProblem(stored: unknown): ProblemDocument | null {
+  if (typeof stored !== 'object' || stored === null || !('code' in stored)) return null
+  const known = typeof stored.code === 'string' && Object.hasOwn(problems, stored.code)
+  // Object.hasOwn has just found it in the table.
+  const code = known ? (stored.code as ProblemCode) : 'internal'
+  const detail = 'detail' in stored && typeof stored.detail === 'string' ? stored.detail : undefined
+  return toProblemDocument({ code, detail })
+}
+
 /** States what our own code guarantees; a failure is a bug, never the world's fault. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`Invariant broken: ${message}`)

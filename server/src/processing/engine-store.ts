@@ -7,6 +7,7 @@
 // Claims and heartbeats touch tasks only and take no lock of a job that another state would need.
 
 import type { JobState, ProblemCode, StepState } from '@millrace/contract'
+import type { ValidationState } from '../files/clearance.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { SealedObject } from '../storage/vault.ts'
 import type { PipelineDefinition } from './definition.ts'
@@ -129,7 +130,8 @@ export interface EngineFile extends JobFile {
   objectId: string
   /** Whether the job's version is still the newest; a job over an older one changes nothing of the file. */
   current: boolean
-  state: 'quarantined' | 'available' | 'rejected'
+  /** Of the job's version. */
+  state: ValidationState
   found: Record<string, unknown>
 }
 
@@ -207,10 +209,18 @@ export interface StepResult {
   result: unknown
 }
 
+/** What the checks of a job came to. */
+export type FileVerdict =
+  | { state: 'available'; problem: null }
+  | { state: Exclude<ValidationState, 'quarantined' | 'available'>; problem: StoredProblem }
+
 /** What a job changes beyond itself. */
 export interface JobEffects {
-  /** Writes the verdict on a file whose newest version is this one; false when there is none such. */
-  setFileState(file: { fileId: number; version: number; state: 'available' | 'rejected' }): Promise<boolean>
+  /**
+   * Writes the verdict on a version of a file, with its reason, and lets what is findable of it be found or not; false
+   * when it is not the newest, or has that state already.
+   */
+  setFileState(file: FileVerdict & { fileId: number; version: number }): Promise<boolean>
   /** Adds what a step found, under its name. */
   addFound(file: { fileId: number; version: number; step: string; found: unknown }): Promise<void>
   setStorageClass(file: { fileId: number; version: number; storageClass: string }): Promise<void>

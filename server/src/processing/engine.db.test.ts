@@ -155,7 +155,35 @@ describe('a job', () => {
       index: 'skipped',
       keep: 'skipped',
     })
-    expect(await file()).toMatchObject({ state: 'rejected' })
+    expect(await file()).toMatchObject({
+      state: 'rejected',
+      verdict: { code: 'file_unreadable', detail: 'The table has no header.', step: 'check' },
+    })
+  })
+
+  it.each([
+    ['file_infected', 'infected'],
+    ['file_unscannable', 'unscannable'],
+    ['processor_crashed', 'unscannable'],
+  ] as const)('leaves the file %s when a check ends so, and clears it once a retry passes', async (code, state) => {
+    house.work['work'] = () => done([output('a.txt')], { rows: 3 }, { foundText: 'needle' })
+    house.work['check'] = () =>
+      code === 'processor_crashed'
+        ? { kind: 'retry', code, detail: 'broke', afterMs: 1, durationMs: 1 }
+        : { kind: 'reject', code, detail: 'EICAR', durationMs: 1 }
+    const job = await run({
+      check: { uses: 'validate.malware', retry: { attempts: 1, backoff: { initial_ms: 1, max_ms: 1 } } },
+      work: { uses: 'transform.copy' },
+    })
+    expect(job.status).toBe('failed')
+    expect(await file()).toMatchObject({ state, verdict: { code, step: 'check' } })
+    // A pipeline without checks takes nothing back.
+    await run({ work: { uses: 'transform.copy' } })
+    expect(await file()).toMatchObject({ state })
+    house.work['check'] = () => done()
+    await house.control.retryJob(tenantId, job.rowId, 'system')
+    await house.until(file, (row) => row['state'] === 'available')
+    expect(await file()).toMatchObject({ verdict: null })
   })
 
   it('tries again until its attempts are used', async () => {

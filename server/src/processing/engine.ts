@@ -15,6 +15,7 @@ import { JobGraph, type StepTraits } from './job-graph.ts'
 import { outputNameCandidates } from './output-names.ts'
 import { toSettlement, type EndedOutcome, type EndedTask } from './settlement.ts'
 import type { TaskOutput } from './task.ts'
+import { verdictOf } from './verdict.ts'
 
 export interface EngineDependencies extends AdvanceDependencies {
   store: EngineStore
@@ -81,7 +82,7 @@ export function createEngine(deps: EngineDependencies): Engine {
     const tasks = await advanceJobs(tx, all, deps, files)
     for (const graph of all) {
       graph.conclude()
-      if (graph.validationEnded || graph.refusesFile) await applyVerdict(tx, graph, files.get(graph.job.id))
+      if (graph.validationEnded || graph.refusal !== undefined) await applyVerdict(tx, graph, files.get(graph.job.id))
     }
     await write(tx, all, tasks)
   }
@@ -105,7 +106,8 @@ export function createEngine(deps: EngineDependencies): Engine {
           const graph = graphs.get(task.jobId)
           if (settlement === undefined || graph === undefined || !settled.has(task.taskId)) continue
           if (settlement.to === 'delayed' || settlement.to === 'queued') continue
-          if (outcome.kind === 'reject' && graph.traitsOf(task.step).stage === 'validate') graph.refusesFile = true
+          if (settlement.to === 'dead' && graph.traitsOf(task.step).stage === 'validate')
+            graph.refuse({ ...settlement.problem, step: task.step })
           graph.endTask(task.step, settlement.to, settlement.to === 'dead' ? settlement.problem : undefined)
           if (settlement.to !== 'succeeded' || outcome.kind !== 'done') continue
           if (outcome.recordsCount !== undefined) addRecords(graph, task.step, outcome.recordsCount)
@@ -289,11 +291,13 @@ async function cancelIdle(tx: EngineTx, graph: JobGraph): Promise<void> {
 }
 
 async function applyVerdict(tx: EngineTx, graph: JobGraph, file: EngineFile | undefined): Promise<void> {
+  const verdict = file && verdictOf(graph, file)
+  if (verdict === undefined) return
   const { fileId, fileVersion: version, tenantId, id: jobId } = graph.job
-  const state = graph.refusesFile ? 'rejected' : graph.isValidated ? 'available' : undefined
-  if (state === undefined || file === undefined || file.state === state) return
-  if (!(await tx.effects.setFileState({ fileId, version, state }))) return
-  await tx.appendEvents([{ tenantId, type: 'file.state', jobId, fileId, data: { state, version } }])
+  if (!(await tx.effects.setFileState({ fileId, version, ...verdict }))) return
+  const { state, problem } = verdict
+  const data = { state, version, ...(problem !== null && { code: problem.code }) }
+  await tx.appendEvents([{ tenantId, type: 'file.state', jobId, fileId, data }])
 }
 
 async function applyResult(tx: EngineTx, { graph, task, result, file }: EndedWell): Promise<void> {

@@ -9,6 +9,7 @@ import { invariant } from '../platform/problem.ts'
 import type { PipelineDefinition, StepDefinition } from './definition.ts'
 import type { EngineEvent, EngineJob, EngineStep, StoredProblem } from './engine-store.ts'
 import { isJobMove, isStepMove } from './states.ts'
+import { graverRefusal, type FileRefusal } from './verdict.ts'
 
 /** What the graph must know of a step that the definition does not say. */
 export interface StepTraits {
@@ -35,8 +36,8 @@ export class JobGraph {
   ended: JobEndState | undefined
   /** Whether a step that decides over the file has ended since the graph was made. */
   validationEnded = false
-  /** Whether a step that decides over the file has refused it; one that could not be run has not. */
-  refusesFile = false
+  /** What the steps that decide over the file have against it since the graph was made; the gravest stands. */
+  refusal: FileRefusal | undefined
   readonly #steps: Map<string, EngineStep>
   readonly #traits: Map<string, StepTraits>
   readonly #dirty = new Set<EngineStep>()
@@ -292,6 +293,16 @@ export class JobGraph {
     const work = this.steps.filter(isWork)
     const nothingDone = work.length > 0 && !work.some((step) => step.state === 'succeeded' || this.#isPartial(step))
     return gateFailed || nothingDone ? 'failed' : 'completed_with_errors'
+  }
+
+  /** A check of the file has ended without letting it through. */
+  refuse(problem: StoredProblem): void {
+    this.refusal = graverRefusal(this.refusal, problem)
+  }
+
+  /** Whether there are steps that can refuse the file. */
+  get hasChecks(): boolean {
+    return this.steps.some((step) => this.traitsOf(step.name).stage === 'validate')
   }
 
   /** Whether all steps that decide over the file have ended well. */

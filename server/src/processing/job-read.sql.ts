@@ -1,4 +1,5 @@
 import type { JobState, StepState } from '@millrace/contract'
+import type { ValidationState } from '../files/clearance.ts'
 import type { Sql } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { StepDefinition } from './definition.ts'
@@ -25,9 +26,14 @@ const jobColumns = `j.id, j.file_id, coalesce(f.name, '') as file_name, p.name a
 // The file may have been erased since; its jobs are still told.
 const jobTables = `job j join pipeline_version p on p.id = j.pipeline_version_id left join file f on f.id = j.file_id`
 
+/** What the checks said of the version that a job is over. */
+const fileState = `case when j.file_version = f.version then f.state else v.state end`
+
 export interface JobDetailRow extends JobRow {
   steps: Record<string, StepDefinition>
   size_bytes: number
+  /** Of the version that the job is over. */
+  file_state: ValidationState | null
   records_count: number | null
   estimated_end_at: Date | null
 }
@@ -35,7 +41,7 @@ export interface JobDetailRow extends JobRow {
 export async function findJob(sql: Sql, tenantId: number, jobId: number): Promise<JobDetailRow | undefined> {
   const { rows } = await sql.query<JobDetailRow>(
     `select ${jobColumns}, p.definition -> 'steps' as steps, j.records_count, j.estimated_end_at,
-       coalesce(v.size_bytes, f.size_bytes, 0) as size_bytes
+       coalesce(v.size_bytes, f.size_bytes, 0) as size_bytes, ${fileState} as file_state
      from ${jobTables} left join file_version v on v.file_id = j.file_id and v.number = j.file_version
      where j.tenant_id = $1 and j.id = $2`,
     [tenantId, jobId],
@@ -133,6 +139,8 @@ export interface OutputContentRow {
   name: string
   content_type: string
   sha256: string
+  processor: string | null
+  file_state: ValidationState | null
 }
 
 export async function findOutput(
@@ -140,7 +148,10 @@ export async function findOutput(
   output: { tenantId: number; jobId: number; outputId: number },
 ): Promise<OutputContentRow | undefined> {
   const { rows } = await sql.query<OutputContentRow>(
-    'select object_id, name, content_type, sha256 from output where tenant_id = $1 and job_id = $2 and id = $3',
+    `select o.object_id, o.name, o.content_type, o.sha256, o.processor, ${fileState} as file_state
+     from output o join job j on j.id = o.job_id left join file f on f.id = j.file_id and f.deleted_at is null
+       left join file_version v on v.file_id = f.id and v.number = j.file_version
+     where o.tenant_id = $1 and o.job_id = $2 and o.id = $3`,
     [output.tenantId, output.jobId, output.outputId],
   )
   return rows[0]
@@ -153,7 +164,7 @@ export interface JobInputRow {
   size_bytes: number
   sha256: string
   object_id: string
-  state: 'quarantined' | 'available' | 'rejected'
+  state: ValidationState
 }
 
 /** The newest version of a file, held against changes until the transaction ends; nothing for one in the trash. */

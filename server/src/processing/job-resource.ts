@@ -4,18 +4,15 @@ import {
   apiPrefix,
   isJobEnded,
   lanes,
-  problems,
   type JobId,
   type JobResource,
   type JobSummary,
   type OutputResource,
-  type ProblemCode,
-  type ProblemDocument,
   type StepResource,
 } from '@millrace/contract'
 import type { Sql } from '../platform/database.ts'
 import { encodeId, type RowId } from '../platform/ids.ts'
-import { Problem, toProblemDocument } from '../platform/problem.ts'
+import { Problem, toStoredProblem } from '../platform/problem.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { StepDefinition } from './definition.ts'
 import {
@@ -64,7 +61,9 @@ export function toJobResource({ row, steps, outputs }: JobRows, catalogue: Catal
       file_size_mb: row.size_bytes / 1e6,
       records_processed: row.records_count,
     },
-    steps: steps.map((step) => toStepResource(step, row.steps[step.name], catalogue)),
+    steps: steps.map((step) =>
+      toStepResource(step, row.steps[step.name], { catalogue, cleared: row.file_state === 'available' }),
+    ),
   }
 }
 
@@ -99,7 +98,17 @@ const toOutputResource = (row: OutputRow, jobId: JobId): OutputResource => {
   }
 }
 
-const toStepResource = (row: StepRow, step: StepDefinition | undefined, catalogue: Catalogue): StepResource => ({
+interface StepView {
+  catalogue: Catalogue
+  /** What steps found in a file that is not cleared stays with it. */
+  cleared: boolean
+}
+
+const toStepResource = (
+  row: StepRow,
+  step: StepDefinition | undefined,
+  { catalogue, cleared }: StepView,
+): StepResource => ({
   name: row.name,
   // A processor may have been removed from the catalogue since the job ran; what most of them do is transform.
   stage: catalogue.find(step?.uses ?? '')?.stage ?? 'transform',
@@ -112,18 +121,8 @@ const toStepResource = (row: StepRow, step: StepDefinition | undefined, catalogu
   attempts: row.attempts,
   started_at: row.started_at?.toISOString() ?? null,
   finished_at: row.finished_at?.toISOString() ?? null,
-  result: step?.each === undefined ? row.result : null,
+  result: cleared && step?.each === undefined ? row.result : null,
   problem: toStoredProblem(row.problem),
 })
-
-/** A stored problem, {code, detail}, as a document; a code that is no longer known tells as internal. */
-export function toStoredProblem(stored: unknown): ProblemDocument | null {
-  if (typeof stored !== 'object' || stored === null || !('code' in stored)) return null
-  const known = typeof stored.code === 'string' && Object.hasOwn(problems, stored.code)
-  // Object.hasOwn has just found it in the table.
-  const code = known ? (stored.code as ProblemCode) : 'internal'
-  const detail = 'detail' in stored && typeof stored.detail === 'string' ? stored.detail : undefined
-  return toProblemDocument({ code, detail })
-}
 
 const secondsBetween = (from: Date, to: Date): number => Math.max(0, to.getTime() - from.getTime()) / 1_000

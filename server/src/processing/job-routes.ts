@@ -1,4 +1,5 @@
 import { lanes, type JobResource } from '@millrace/contract'
+import { requireCleared } from '../files/clearance.ts'
 import { writeAudit } from '../platform/audit.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import { decodeId, encodeId, type RowId } from '../platform/ids.ts'
@@ -129,7 +130,9 @@ export function jobRoutes(deps: JobRouteDependencies): RouteGroup<JobOperations>
       const jobId = idOf('job', params.job_id)
       const outputId = idOf('output', params.output_id)
       const output = await database.withTenant(tenantId, (tx) => findOutput(tx, { tenantId, jobId, outputId }))
-      if (!output) throw new Problem('not_found')
+      // What was made of a file that lies in the trash or was erased is not there either.
+      if (!output?.file_state) throw new Problem('not_found')
+      requireCleared(output.file_state)
       const { object_id: objectId, name, content_type: contentType, sha256 } = output
       return serveObject(context, { objectId, name, contentType, etag: `"${sha256}"` })
     },
@@ -146,7 +149,6 @@ function idOf<Kind extends 'job' | 'file' | 'output'>(kind: Kind, text: string):
 async function getJobInput(tx: Tx, tenantId: number, fileId: RowId<'file'>) {
   const file = await findJobInput(tx, tenantId, fileId)
   if (!file) throw new Problem('not_found')
-  if (file.state === 'quarantined') throw new Problem('file_quarantined')
-  if (file.state === 'rejected') throw new Problem('file_rejected')
+  requireCleared(file.state)
   return file
 }

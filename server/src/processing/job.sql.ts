@@ -1,10 +1,19 @@
 // Statements over jobs, their steps, outputs and file.
 
 import type { JobState, StepState } from '@millrace/contract'
+import type { ValidationState } from '../files/clearance.ts'
 import type { Sql } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { PipelineDefinition } from './definition.ts'
-import type { EngineEvent, EngineJob, EngineStep, NewJob, NewOutput, StoredProblem } from './engine-store.ts'
+import type {
+  EngineEvent,
+  EngineJob,
+  EngineStep,
+  FileVerdict,
+  NewJob,
+  NewOutput,
+  StoredProblem,
+} from './engine-store.ts'
 
 /** With its steps, first tasks and the event; ranks begin at the tenant's present in the job's lane. */
 export async function insertJob(sql: Sql, job: NewJob): Promise<RowId<'job'>> {
@@ -157,7 +166,7 @@ export interface JobFileRow {
   metadata: Record<string, unknown>
   found: Record<string, unknown>
   depth: number
-  state: 'quarantined' | 'available' | 'rejected'
+  state: ValidationState
   current: boolean
 }
 
@@ -165,7 +174,8 @@ export interface JobFileRow {
 export async function listJobFiles(sql: Sql, jobIds: readonly number[]): Promise<JobFileRow[]> {
   const { rows } = await sql.query<JobFileRow>(
     `select j.id as job_id, f.id as file_id, f.name, v.content_type, v.size_bytes, v.sha256, v.object_id, f.metadata, f.found,
-       f.depth, f.state, f.version = j.file_version as current
+       f.depth, f.version = j.file_version as current,
+       case when f.version = j.file_version then f.state else coalesce(v.state, 'quarantined') end as state
      from job j join file f on f.id = j.file_id
        join file_version v on v.file_id = j.file_id and v.number = j.file_version
      where j.id = any($1::bigint[])`,
@@ -317,18 +327,30 @@ export async function findDefinitions(
   return rows
 }
 
-// What a job changes of its file: only while its version is the newest.
+// What a job changes of its file: only while its version is the newest, but for the verdict, which every version has.
 
 export async function setFileState(
   sql: Sql,
-  file: { fileId: number; version: number; state: 'available' | 'rejected' },
+  file: FileVerdict & { fileId: number; version: number },
 ): Promise<boolean> {
-  const { rowCount } = await sql.query('update file set state = $3 where id = $1 and version = $2 and state <> $3', [
-    file.fileId,
-    file.version,
-    file.state,
-  ])
+  const { rowCount } = await sql.query(
+    `with superseded as (
+       update file_version v set state = $3, verdict = $4::jsonb from file f
+       where f.id = $1 and f.version <> $2 and v.file_id = f.id and v.number = $2
+     )
+     update file set state = $3, verdict = $4::jsonb where id = $1 and version = $2 and state <> $3`,
+    [file.fileId, file.version, file.state, toJson(file.problem)],
+  )
   return rowCount > 0
+}
+
+/** Whether search must not tell of the file: it is not cleared, or lies in the trash. */
+export async function isHidden(sql: Sql, fileId: number): Promise<boolean> {
+  const { rows } = await sql.query<{ hidden: boolean }>(
+    `select state <> 'available' or deleted_at is not null as hidden from file where id = $1`,
+    [fileId],
+  )
+  return rows[0]?.hidden ?? true
 }
 
 export async function addFound(
@@ -357,7 +379,8 @@ export interface IndexedFileRow {
   content_type: string
   metadata: Record<string, unknown>
   found: Record<string, unknown>
-  deleted: boolean
+  /** In the trash, or not cleared. */
+  hidden: boolean
   body: string
 }
 
@@ -367,7 +390,7 @@ export async function findIndexedFile(
   file: { fileId: number; version: number; jobId: number; textLengthMax: number },
 ): Promise<IndexedFileRow | undefined> {
   const { rows } = await sql.query<IndexedFileRow>(
-    `select f.name, f.content_type, f.metadata, f.found, f.deleted_at is not null as deleted,
+    `select f.name, f.content_type, f.metadata, f.found, f.deleted_at is not null or f.state <> 'available' as hidden,
        coalesce((select left(string_agg(t.found_text, E'\\n' order by t.before), $4) from (
          select r.found_text, sum(length(r.found_text)) over (order by s.position, r.ordinal) - length(r.found_text) as before
          from task_result r join job_step s on s.job_id = r.job_id and s.name = r.step

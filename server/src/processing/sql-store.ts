@@ -168,16 +168,20 @@ async function settleTasks(tx: Tx, settlements: readonly Settlement[]): Promise<
 
 function createEffects(tx: Tx, { quota, pipelines, searchIndex }: SqlStoreDependencies): JobEffects {
   return {
-    setFileState: (file) => jobs.setFileState(tx, file),
+    async setFileState(file) {
+      const moved = await jobs.setFileState(tx, file)
+      if (moved) await searchIndex.hide(tx, file.fileId, await jobs.isHidden(tx, file.fileId))
+      return moved
+    },
     addFound: (file) => jobs.addFound(tx, file),
     setStorageClass: (file) => jobs.setStorageClass(tx, file),
     indexFile: async ({ tenantId, fileId, version, jobId, found }) => {
       const row = await jobs.findIndexedFile(tx, { fileId, version, jobId, textLengthMax: foundTextLengthMax })
       if (row === undefined) return
-      const { name, content_type: contentType, body, deleted } = row
+      const { name, content_type: contentType, body, hidden } = row
       const metadata = { ...(found ?? row.found), ...row.metadata }
       await searchIndex.put(tx, tenantId, { fileId, name, contentType, metadata, body })
-      if (deleted) await searchIndex.hide(tx, fileId, true)
+      if (hidden) await searchIndex.hide(tx, fileId, true)
     },
     sealMembers: (members) => sealMembers(tx, members, { quota, pipelines }),
   }

@@ -24,6 +24,8 @@ const ownerCodes: readonly ProblemCode[] = [
   'file_too_complex',
   'file_too_large',
   'file_rejected',
+  'file_infected',
+  'file_unscannable',
   'archive_unsafe',
   'data_invalid',
   'parameters_invalid',

@@ -19,7 +19,9 @@ import { Skeleton } from '../../ui/skeleton.tsx'
 const stateBadges: Record<FileState, { tone: Tone; label: string }> = {
   quarantined: { tone: 'active', label: 'Being checked' },
   available: { tone: 'good', label: 'Checked' },
+  infected: { tone: 'bad', label: 'Infected' },
   rejected: { tone: 'bad', label: 'Rejected' },
+  unscannable: { tone: 'bad', label: 'Could not be checked' },
   deleted: { tone: 'neutral', label: 'In the trash' },
 }
 
@@ -120,7 +122,7 @@ function FileActions({ file }: { file: FileResource }) {
         name={file.name}
         sizeBytes={file.size_bytes}
         label="Download original"
-        disabledReason={file.state === 'available' ? null : notReadable(file.state)}
+        disabledReason={file.state === 'available' ? null : (file.verdict?.title ?? notReadable(file.state))}
       />
       <RunAgain file={file} />
       <button type="button" className="button" disabled={trash.isPending} onClick={() => trash.mutate()}>
