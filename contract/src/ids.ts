@@ -14,6 +14,7 @@ export const idPrefixes = {
   task: 'task',
   batch: 'batch',
   upload: 'upload',
+  import_source: 'source',
   worker: 'worker',
   event: 'evt',
 } as const

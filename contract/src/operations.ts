@@ -9,7 +9,7 @@ import { ApiKeyResource, PrincipalResource, SessionResource } from './resources/
 import { JobResource, JobSummary } from './resources/job.ts'
 import { PipelineResource, ProcessorResource } from './resources/pipeline.ts'
 import { FieldError } from './resources/problem.ts'
-import { UploadPartResource, UploadResource } from './resources/upload.ts'
+import { ImportSourceResource, UploadPartResource, UploadResource } from './resources/upload.ts'
 import { jobStates, lanes, roles, uploadKinds, uploadPartStates, uploadStates } from './states.ts'
 
 export interface Operation {
@@ -42,6 +42,7 @@ const page = {
 const id = (name: string) => Type.Object({ [name]: Type.String({ maxLength: 100 }) })
 const FileParams = Type.Object({ file_id: Type.String({ maxLength: 100 }) })
 const UploadParams = Type.Object({ upload_id: Type.String({ maxLength: 100 }) })
+const ImportSourceParams = Type.Object({ import_source_id: Type.String({ maxLength: 100 }) })
 /** What an uploader says of a file, whatever the way in. */
 const about = {
   pipeline: Type.Optional(Type.String({ maxLength: 200 })),
@@ -367,6 +368,82 @@ export const operations = {
     }),
     status: 202,
     response: UploadResource,
+  },
+  createImportSource: {
+    method: 'POST',
+    path: '/import-sources',
+    tag: 'uploads',
+    summary: 'Take files from a bucket, an SFTP server or a folder of the server, once or at intervals; each file once',
+    body: Type.Object({
+      name: Type.String({ minLength: 1, maxLength: 200 }),
+      interval_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
+      pipeline: about.pipeline,
+      metadata: about.metadata,
+      priority: about.priority,
+      s3: Type.Optional(
+        Type.Object({
+          endpoint: Type.Optional(Type.String({ maxLength: 500, description: 'Left out: AWS.' })),
+          region: Type.Optional(Type.String({ maxLength: 50 })),
+          bucket: Type.String({ minLength: 3, maxLength: 63 }),
+          prefix: Type.Optional(Type.String({ maxLength: 1_024 })),
+          access_key_id: Type.String({ minLength: 1, maxLength: 200 }),
+          secret_access_key: Type.String({ minLength: 1, maxLength: 200 }),
+        }),
+      ),
+      sftp: Type.Optional(
+        Type.Object({
+          host: Type.String({ minLength: 1, maxLength: 253 }),
+          port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535 })),
+          host_key: Type.String({ maxLength: 100, description: 'SHA256:… as ssh-keygen -lf says it.' }),
+          user: Type.String({ minLength: 1, maxLength: 200 }),
+          password: Type.Optional(Type.String({ maxLength: 1_000 })),
+          private_key: Type.Optional(Type.String({ maxLength: 8_000 })),
+          folder: Type.Optional(Type.String({ maxLength: 1_000 })),
+        }),
+      ),
+      folder: Type.Optional(Type.String({ maxLength: 1_000, description: 'On the server; for its operator.' })),
+    }),
+    status: 201,
+    response: ImportSourceResource,
+  },
+  listImportSources: {
+    method: 'GET',
+    path: '/import-sources',
+    tag: 'uploads',
+    summary: 'Import sources of the tenant, newest first',
+    query: Type.Object(page),
+    status: 200,
+    response: List(ImportSourceResource),
+  },
+  getImportSource: {
+    method: 'GET',
+    path: '/import-sources/{import_source_id}',
+    tag: 'uploads',
+    summary: 'One import source',
+    params: ImportSourceParams,
+    status: 200,
+    response: ImportSourceResource,
+  },
+  updateImportSource: {
+    method: 'PATCH',
+    path: '/import-sources/{import_source_id}',
+    tag: 'uploads',
+    summary: 'Pause or resume an import source, or change its interval; an active one is looked through at once',
+    params: ImportSourceParams,
+    body: Type.Object({
+      state: Type.Optional(Type.Enum(['active', 'paused'])),
+      interval_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
+    }),
+    status: 200,
+    response: ImportSourceResource,
+  },
+  deleteImportSource: {
+    method: 'DELETE',
+    path: '/import-sources/{import_source_id}',
+    tag: 'uploads',
+    summary: 'Forget an import source and its credentials; what it has found stays',
+    params: ImportSourceParams,
+    status: 204,
   },
 
   // Jobs

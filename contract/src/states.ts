@@ -59,6 +59,10 @@ export type UploadState = (typeof uploadStates)[number]
 
 export const uploadPartStates = ['missing', 'stored'] as const
 
+/** Places that files are taken from again and again. */
+export const importSourceKinds = ['s3', 'sftp', 'folder'] as const
+export type ImportSourceKind = (typeof importSourceKinds)[number]
+
 export const roles = ['admin', 'user', 'read-only'] as const
 /** What a principal may do inside one tenant. */
 export type Role = (typeof roles)[number]

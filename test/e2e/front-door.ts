@@ -10,7 +10,7 @@ export interface FrontDoor {
 }
 
 const formPath = /^\/api\/v1\/files(?:\/[^/]+\/versions)?$/
-const uploadPath = /^\/api\/v1\/(?:uploads|imports)(?:\/|$)/
+const uploadPath = /^\/api\/v1\/(?:uploads|imports|import-sources)(?:\/|$)/
 
 export async function openFrontDoor(ports: { api: number; upload: number }, port: number): Promise<FrontDoor> {
   const agent = new http.Agent({ keepAlive: false })

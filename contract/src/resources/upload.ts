@@ -1,9 +1,14 @@
 import { Type, type Static } from 'typebox'
-import { uploadKinds, uploadPartStates, uploadStates } from '../states.ts'
+import { importSourceKinds, uploadKinds, uploadPartStates, uploadStates } from '../states.ts'
 import { UploadResult } from './file.ts'
 
 const Timestamp = Type.String({ format: 'date-time' })
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
+
+const Fault = Type.Object(
+  { code: Type.String(), detail: Type.String(), remedy: Type.String() },
+  { description: 'Why it failed, or why its last attempt did.' },
+)
 
 /** A file on its way in that takes more than one request. */
 export const UploadResource = Type.Object(
@@ -20,12 +25,7 @@ export const UploadResource = Type.Object(
     parts_count: orNull(Type.Integer({ description: 'Of kind parts: how many there will be.' })),
     source: orNull(Type.String({ description: 'Of an import: where it comes from, without what may be secret.' })),
     result: orNull(UploadResult),
-    problem: orNull(
-      Type.Object(
-        { code: Type.String(), detail: Type.String(), remedy: Type.String() },
-        { description: 'Why it failed, or why its last attempt did.' },
-      ),
-    ),
+    problem: orNull(Fault),
     created_at: Timestamp,
     expires_at: Timestamp,
     ended_at: orNull(Timestamp),
@@ -47,3 +47,22 @@ export const UploadPartResource = Type.Object(
   { $id: 'UploadPart' },
 )
 export type UploadPartResource = Static<typeof UploadPartResource>
+
+/** A bucket, a server or a folder that is looked through for new files. */
+export const ImportSourceResource = Type.Object(
+  {
+    import_source_id: Type.String(),
+    kind: Type.Enum([...importSourceKinds]),
+    name: Type.String(),
+    state: Type.Enum(['active', 'paused']),
+    place: Type.String({ description: 'Where it is, without credentials.' }),
+    interval_seconds: orNull(Type.Integer({ description: 'Null: it is looked through once.' })),
+    found_count: Type.Integer({ minimum: 0, description: 'Files it has given so far; each is an upload session.' }),
+    problem: orNull(Fault),
+    created_at: Timestamp,
+    last_run_at: orNull(Timestamp),
+    next_run_at: orNull(Timestamp),
+  },
+  { $id: 'ImportSource' },
+)
+export type ImportSourceResource = Static<typeof ImportSourceResource>

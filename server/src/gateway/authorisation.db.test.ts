@@ -55,6 +55,11 @@ const least: Record<OperationId, 'nobody' | 'holder' | 'read-only' | 'user' | 'a
   putUploadPart: 'holder',
   completeUpload: 'user',
   createImport: 'user',
+  createImportSource: 'admin',
+  listImportSources: 'read-only',
+  getImportSource: 'read-only',
+  updateImportSource: 'admin',
+  deleteImportSource: 'admin',
   createJob: 'user',
   listJobs: 'read-only',
   getJob: 'read-only',
@@ -91,7 +96,7 @@ let ids: Record<string, Record<IdKind, string>>
 type IdKind = 'own' | 'foreign' | 'missing' | 'malformed' | 'of another kind' | 'absurd'
 const idKinds: IdKind[] = ['own', 'foreign', 'missing', 'malformed', 'of another kind', 'absurd']
 
-const insert = async <Kind extends 'file' | 'job' | 'output' | 'upload'>(
+const insert = async <Kind extends 'file' | 'job' | 'output' | 'upload' | 'import_source'>(
   text: string,
   values: unknown[],
 ): Promise<RowId<Kind>> => {
@@ -131,6 +136,10 @@ async function furnish(tenantId: number, n: number) {
      values ($1, 'parts', 'n', $2, 'k/', '', 1, 'system', now() + interval '1 hour')`,
     [tenantId, objectId],
   )
+  const sourceId = await insert<'import_source'>(
+    `insert into import_source (tenant_id, kind, name, config, created_by) values ($1, 's3', 'n', '{}', 'system')`,
+    [tenantId],
+  )
   const { row } = await auth.createApiKey(test.database, {
     tenantId,
     name: 'x',
@@ -147,13 +156,14 @@ async function furnish(tenantId: number, n: number) {
     name: `pipeline-${n}`,
     step: 's',
     upload_id: encodeId('upload', uploadId) as string,
+    import_source_id: encodeId('import_source', sourceId) as string,
     number: '1',
   }
 }
 
 /** Files and pipelines as their features must treat them: through the tenant's scope, by id or by name. */
 function lookUp(
-  table: 'file' | 'pipeline_version' | 'job' | 'upload',
+  table: 'file' | 'pipeline_version' | 'job' | 'upload' | 'import_source',
 ): (id: string, tenantId: number) => Promise<void> {
   return async (id, tenantId) => {
     const rowId = table === 'pipeline_version' ? id : decodeId(table, id)
@@ -168,7 +178,7 @@ function lookUp(
 
 function standIns(): Routes {
   const answer = { items: [], next_cursor: null }
-  const by = (table: 'file' | 'pipeline_version' | 'upload', param: string) =>
+  const by = (table: 'file' | 'pipeline_version' | 'upload' | 'import_source', param: string) =>
     (async ({ params }: { params: Record<string, string> }, { principal }: { principal: { tenantId: number } }) => {
       await lookUp(table)(params[param] ?? '', principal.tenantId)
       return answer
@@ -176,6 +186,7 @@ function standIns(): Routes {
   const free = (async () => answer) as unknown as Handler<'getFile'>
   const file = by('file', 'file_id')
   const upload = by('upload', 'upload_id')
+  const source = by('import_source', 'import_source_id')
   const names: Partial<Record<OperationId, unknown>> = {
     describeUploads: free,
     createUpload: free,
@@ -189,6 +200,11 @@ function standIns(): Routes {
     putUploadPart: () => Promise.reject(new Problem('upload_url_expired')),
     completeUpload: upload,
     createImport: free,
+    createImportSource: free,
+    listImportSources: free,
+    getImportSource: source,
+    updateImportSource: source,
+    deleteImportSource: source,
     uploadFile: free,
     listFiles: free,
     getFile: file,
@@ -334,6 +350,7 @@ beforeAll(async () => {
     name: 'no-such-pipeline',
     step: 's',
     upload_id: encodeId('upload', far as RowId<'upload'>),
+    import_source_id: encodeId('import_source', far as RowId<'import_source'>),
     number: '1',
   }
   ids = Object.fromEntries(
@@ -365,6 +382,8 @@ const bodies: Partial<Record<OperationId, (kind: IdKind) => object>> = {
   createJob: (kind) => ({ file_id: ids['file_id']![kind].slice(0, 100) }),
   createPartsUpload: () => ({ name: 'n', size_bytes: 1 }),
   createImport: () => ({ url: 'https://example.com/a' }),
+  createImportSource: () => ({ name: 'n' }),
+  updateImportSource: () => ({ state: 'paused' }),
   createPipeline: () => ({ source: 'x' }),
   validatePipeline: () => ({ source: 'x' }),
 }

@@ -51,6 +51,11 @@ export const policy = {
   putUploadPart: anyone, // The URL is signed for one part, a quarter of an hour.
   completeUpload: writers,
   createImport: writers,
+  createImportSource: admins, // It keeps credentials and goes on by itself.
+  listImportSources: readers,
+  getImportSource: readers,
+  updateImportSource: admins,
+  deleteImportSource: admins,
 
   createJob: writers,
   listJobs: readers,

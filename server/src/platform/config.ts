@@ -34,6 +34,8 @@ export interface Config {
   demoTenant: boolean
   /** Imports may fetch from private and loopback addresses and any port: for intranets. */
   importPrivate: boolean
+  /** Folders of this machine that the operator's import sources may read from; absolute. */
+  importFolders: readonly string[]
 }
 
 export type Environment = Record<string, string | undefined>
@@ -95,6 +97,7 @@ export function readConfig(
       'silent',
     ] as const),
     storagePricePerGbMonth: decimal('MILLRACE_STORAGE_PRICE', environment['MILLRACE_STORAGE_PRICE'] ?? '0.023'),
+    importFolders: folders('MILLRACE_IMPORT_FOLDERS', environment['MILLRACE_IMPORT_FOLDERS']),
     importPrivate: flag('MILLRACE_IMPORT_PRIVATE', environment['MILLRACE_IMPORT_PRIVATE'], false),
     demoTenant: flag('MILLRACE_DEMO_TENANT', environment['MILLRACE_DEMO_TENANT'], true),
   }
@@ -162,6 +165,13 @@ function flag(name: string, value: string | undefined, otherwise: boolean): bool
   if (['1', 'true', 'on', 'yes'].includes(value)) return true
   if (['0', 'false', 'off', 'no'].includes(value)) return false
   throw wrong(name, value, 'on or off')
+}
+
+function folders(name: string, value: string | undefined): string[] {
+  const list = (value ?? '').split(path.delimiter).filter((folder) => folder !== '')
+  for (const folder of list)
+    if (!path.isAbsolute(folder)) throw wrong(name, value, `absolute folders, parted by "${path.delimiter}"`)
+  return list
 }
 
 /** The value is not repeated in the message: it may carry a password. */

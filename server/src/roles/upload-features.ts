@@ -11,6 +11,11 @@ import { createAddressRules } from '../upload/import/address-rules.ts'
 import { createGuardedFetch } from '../upload/import/guarded-fetch.ts'
 import { importRoutes } from '../upload/import/import-routes.ts'
 import { createImporter } from '../upload/import/importer.ts'
+import { createFolderOrigin } from '../upload/import/folder-place.ts'
+import { importSourceRoutes } from '../upload/import/import-source-routes.ts'
+import { createImportSourceLooks } from '../upload/import/import-sources.ts'
+import { createS3Origin } from '../upload/import/s3-place.ts'
+import { createSftpOrigin } from '../upload/import/sftp-place.ts'
 import { createUrlOpener } from '../upload/import/url-origin.ts'
 import { createPartUploads } from '../upload/part-uploads.ts'
 import { createPartUrls } from '../upload/part-url.ts'
@@ -50,10 +55,22 @@ export async function createUploadFeatures(
   const partUploads = createPartUploads({ ...sessionParts, sessions, partUrls })
   const secrets = createTenantSecrets({ keyRing, ids })
   const rules = createAddressRules({ allowPrivate: config.importPrivate })
-  const openers = { url: createUrlOpener(createGuardedFetch({ rules, clock })) }
+  const guard = { rules, clock }
+  const folderRoots = config.importFolders
+  const s3 = createS3Origin(guard)
+  const sftp = createSftpOrigin(guard)
+  const folder = createFolderOrigin({ roots: folderRoots, clock })
+  const openers = {
+    url: createUrlOpener(createGuardedFetch(guard)),
+    s3: s3.open,
+    sftp: sftp.open,
+    folder: folder.open,
+  }
+  const listers = { s3: s3.list, sftp: sftp.list, folder: folder.list }
   const services: Service[] = [
     createUploadSweeper({ ...parts, vault, quota, seal }),
     createImporter({ ...parts, quota, uploads, secrets, writer, seal, openers }),
+    createImportSourceLooks({ ...parts, sessions, secrets, listers }),
   ]
   return {
     routes: {
@@ -61,6 +78,7 @@ export async function createUploadFeatures(
       ...tusRoutes({ sessions, idempotency }),
       ...uploadSessionRoutes({ sessions, partUploads, partUrls, idempotency }),
       ...importRoutes({ sessions, secrets, rules, idempotency }),
+      ...importSourceRoutes({ database, secrets, rules, folderRoots, idempotency }),
     },
     services,
   }

@@ -40,7 +40,8 @@ const sourceOf = (source: unknown): string | null =>
     ? source.shown
     : null
 
-function problemOf({ problem }: SessionRow): UploadResource['problem'] {
+/** What is kept of a problem, for people. */
+export function problemOf({ problem }: Pick<SessionRow, 'problem'>): UploadResource['problem'] {
   if (problem === null) return null
   const known = Object.hasOwn(problems, problem.code) ? problems[problem.code as ProblemCode] : problems.internal
   return { code: problem.code, detail: problem.detail ?? known.title, remedy: known.remedy }

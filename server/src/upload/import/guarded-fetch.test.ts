@@ -8,7 +8,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '../../platform/clock.ts'
 import { Problem } from '../../platform/problem.ts'
 import { createAddressRules, type AddressRules } from './address-rules.ts'
-import { createGuardedFetch, type GuardedFetchOptions } from './guarded-fetch.ts'
+import type { GuardOptions } from './guarded-connect.ts'
+import { createGuardedFetch } from './guarded-fetch.ts'
 import { checkUrlImport } from './url-origin.ts'
 
 const strict = createAddressRules({ allowPrivate: false })
@@ -42,7 +43,7 @@ async function serve(handle: (request: IncomingMessage, response: ServerResponse
 const never = new AbortController().signal
 
 /** What becomes of a URL: refused when it is asked for, or when it is fetched. */
-async function codeOf(url: string, options: Partial<GuardedFetchOptions> = {}): Promise<string> {
+async function codeOf(url: string, options: Partial<GuardOptions> = {}): Promise<string> {
   const rules = options.rules ?? anyPort
   try {
     const checked = checkUrlImport({ url }, rules)
@@ -170,7 +171,7 @@ describe('forbidden places are never connected to', () => {
     const { port } = await serve((_, response) => response.writeHead(status, { location }).end())
     // Only the server that redirects may be reached, by its name.
     const rules: AddressRules = { allowsPort: () => true, allowsAddress: (address) => address === '127.0.0.1' }
-    const picky = (next: string[]): Partial<GuardedFetchOptions> => ({
+    const picky = (next: string[]): Partial<GuardOptions> => ({
       rules: {
         ...rules,
         allowsAddress: (address) => address === '127.0.0.1' || strict.allowsAddress(address),
@@ -207,9 +208,9 @@ describe('forbidden places are never connected to', () => {
     const { port } = await serve((_, response) => response.end('secret'))
     // It looks right before, and wrong once connected.
     let asked = 0
-    const rules: AddressRules = { allowsPort: () => true, allowsAddress: () => asked++ < 2 }
+    const rules: AddressRules = { allowsPort: () => true, allowsAddress: () => asked++ < 3 }
     expect(await codeOf(`http://127.0.0.1:${port}/`, { rules })).toBe('import_source_unavailable')
-    expect(asked).toBe(3)
+    expect(asked).toBe(4)
   })
 })
 

@@ -1,23 +1,13 @@
-// A GET to wherever somebody's URL leads, without being led astray: the name is resolved once, every address it has must
-// be allowed, the connection goes to one of the addresses that were looked at and to no other, and each redirect is
-// looked at anew. A guard on the name alone, or on a lookup hook, is passed by literal addresses and by names that answer
-// differently the second time.
+// A GET to wherever somebody's URL leads, without being led astray: it goes through guarded connections only, and each
+// redirect is looked at anew.
 
-import { lookup } from 'node:dns/promises'
 import { request as requestHttp, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { request as requestHttps } from 'node:https'
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { isIP, type Socket } from 'node:net'
 import type { Clock } from '../../platform/clock.ts'
 import { Problem } from '../../platform/problem.ts'
 import type { AddressRules } from './address-rules.ts'
-
-export interface GuardedFetchOptions {
-  rules: AddressRules
-  clock: Clock
-  /** All addresses of a name; default: the system's. */
-  resolve?: (name: string) => Promise<string[]>
-}
+import { connectGuarded, findAddress, hostOf, type GuardOptions } from './guarded-connect.ts'
 
 export interface GuardedRequest {
   url: URL
@@ -46,23 +36,20 @@ export interface GuardedResponse {
 export type GuardedFetch = (request: GuardedRequest) => Promise<GuardedResponse>
 
 const redirectsCountMax = 5
-const resolveTimeoutMs = 10_000
-const connectTimeoutMs = 10_000
 const answerTimeoutMs = 30_000
 /** A source is held to the pace of an uploading client, over windows that bear the pauses of a busy one. */
 const bodyWindowMs = 30_000
 const bodyBytesPerSecondMin = 4_096
 const headerSizeBytesMax = 32 * 1024
 
-const resolveBySystem = async (name: string): Promise<string[]> =>
-  (await lookup(name, { all: true, verbatim: true })).map(({ address }) => address)
-
-export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
+export function createGuardedFetch(options: GuardOptions): GuardedFetch {
   return async (request) => {
     let { url } = request
     let secretHeaders = request.secretHeaders
     for (let redirectsCount = 0; redirectsCount <= redirectsCountMax; redirectsCount++) {
-      const address = await vet(options, url)
+      const fault = findUrlFault(url, options.rules)
+      if (fault !== undefined) throw new Problem('import_url_forbidden', { detail: fault })
+      const address = await findAddress(options, hostOf(url.hostname))
       const headers = { ...request.headers, ...secretHeaders }
       const message = await get(options, { url, address, headers, signal: request.signal })
       const status = message.statusCode ?? 0
@@ -96,36 +83,12 @@ function follow(url: URL, location: string): URL {
 export function findUrlFault(url: URL, rules: AddressRules): string | undefined {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'Only http and https are fetched.'
   if (!rules.allowsPort(portOf(url))) return `Port ${portOf(url)} is not allowed.`
-  const host = hostOf(url)
+  const host = hostOf(url.hostname)
   if (isIP(host) !== 0 && !rules.allowsAddress(host)) return 'It leads to an address that is not public.'
   return undefined
 }
 
 const portOf = (url: URL): number => (url.port !== '' ? Number(url.port) : url.protocol === 'https:' ? 443 : 80)
-
-/** An IPv6 address without its brackets, a name without the dot at its end. */
-const hostOf = ({ hostname }: URL): string =>
-  hostname.startsWith('[') ? hostname.slice(1, -1) : hostname.replace(/\.$/, '')
-
-/** The address to connect to. All that the name has must be allowed: one that is not says what the name is for. */
-async function vet({ rules, clock, resolve = resolveBySystem }: GuardedFetchOptions, url: URL): Promise<string> {
-  const fault = findUrlFault(url, rules)
-  if (fault !== undefined) throw new Problem('import_url_forbidden', { detail: fault })
-  const host = hostOf(url)
-  if (isIP(host) !== 0) return host
-  const waiting = new AbortController()
-  const addresses = await Promise.race([
-    resolve(host).catch(() => undefined),
-    clock.sleep(resolveTimeoutMs, waiting.signal).then(() => undefined),
-  ])
-  waiting.abort()
-  const [first] = addresses ?? []
-  if (addresses === undefined || first === undefined)
-    throw new Problem('import_source_unavailable', { detail: 'The name of the host is not known.' })
-  if (!addresses.every((address) => rules.allowsAddress(address)))
-    throw new Problem('import_url_forbidden', { detail: 'It leads to an address that is not public.' })
-  return first
-}
 
 interface VettedRequest {
   url: URL
@@ -134,25 +97,15 @@ interface VettedRequest {
   signal: AbortSignal
 }
 
-function get({ rules, clock }: GuardedFetchOptions, vetted: VettedRequest): Promise<IncomingMessage> {
+function get(options: GuardOptions, vetted: VettedRequest): Promise<IncomingMessage> {
+  const { clock } = options
   const { url, address, headers, signal } = vetted
   const isTls = url.protocol === 'https:'
   const port = portOf(url)
-  const host = hostOf(url)
+  const host = hostOf(url.hostname)
   const answered = new AbortController()
-  const connect = (): Socket => {
-    const socket = isTls
-      ? connectTls({ host: address, port, ...(isIP(host) === 0 && { servername: host }) })
-      : connectTcp({ host: address, port })
-    void clock.sleep(connectTimeoutMs, answered.signal).then(() => {
-      if (socket.connecting) socket.destroy(new Error('The connection took too long'))
-    })
-    socket.once('connect', () => {
-      // The system has connected to what it was told; this says so if it ever does not.
-      if (!rules.allowsAddress(socket.remoteAddress ?? '')) socket.destroy(new Error('Another address answered'))
-    })
-    return socket
-  }
+  const connect = (): Socket =>
+    connectGuarded(options, { address, port, ...(isTls && { servername: isIP(host) === 0 ? host : '' }) })
   return new Promise((resolve, reject) => {
     const fail = (cause: unknown): void => {
       answered.abort()

@@ -6,7 +6,7 @@ import { Compile } from 'typebox/compile'
 import { Problem } from '../../platform/problem.ts'
 import { SealedSecret } from '../../storage/tenant-secret.ts'
 
-export const importOriginKinds = ['url'] as const
+export const importOriginKinds = ['url', 's3', 'sftp', 'folder'] as const
 export type ImportOriginKind = (typeof importOriginKinds)[number]
 
 const ImportOrigin = Type.Object({
@@ -57,3 +57,32 @@ export interface OpenFile {
 
 /** Throws import_url_forbidden and import_refused, which end the import, and import_source_unavailable, which does not. */
 export type FileOpener = (open: OpenFile) => Promise<OpenedFile>
+
+/** A file that a place has, as looking through it finds it. */
+export interface FoundFile {
+  /** Names it within the place. */
+  key: string
+  /** Changes whenever the file does. */
+  fingerprint: string
+  name: string
+  /** For people. */
+  shown: string
+  /** What its opener needs; sealed before it is stored. */
+  secret: unknown
+}
+
+export interface FoundPage {
+  files: FoundFile[]
+  /** Where another look goes on after this page; undefined when it has to begin anew. */
+  cursor: string | undefined
+}
+
+export interface ListPlace {
+  /** Settings and credentials of the place. */
+  place: unknown
+  after: string | undefined
+  signal: AbortSignal
+}
+
+/** All files of a place, page by page. Throws like an opener. */
+export type PlaceLister = (list: ListPlace) => AsyncIterable<FoundPage>

@@ -24,6 +24,11 @@ import { createAddressRules, type AddressRules } from '../import/address-rules.t
 import { createGuardedFetch } from '../import/guarded-fetch.ts'
 import { importRoutes } from '../import/import-routes.ts'
 import { createImporter } from '../import/importer.ts'
+import { createFolderOrigin } from '../import/folder-place.ts'
+import { importSourceRoutes } from '../import/import-source-routes.ts'
+import { createImportSourceLooks } from '../import/import-sources.ts'
+import { createS3Origin } from '../import/s3-place.ts'
+import { createSftpOrigin } from '../import/sftp-place.ts'
 import { createUrlOpener } from '../import/url-origin.ts'
 import { createPartUploads } from '../part-uploads.ts'
 import { createPartUrls } from '../part-url.ts'
@@ -69,6 +74,7 @@ export interface UploadHouseOptions {
   /** Left out: imports may go anywhere. */
   rules?: AddressRules
   resolve?: (name: string) => Promise<string[]>
+  folderRoots?: readonly string[]
 }
 
 export function createUploadHouse(options: UploadHouseOptions) {
@@ -96,17 +102,18 @@ export function createUploadHouse(options: UploadHouseOptions) {
   const sweeper = createUploadSweeper({ ...basics, seal })
   const secrets = createTenantSecrets({ keyRing, ids: systemIds })
   const rules = options.rules ?? createAddressRules({ allowPrivate: true })
-  const fetch = createGuardedFetch({ rules, clock, ...(options.resolve && { resolve: options.resolve }) })
-  const importer = createImporter({
-    ...basics,
-    uploads,
-    secrets,
-    writer,
-    seal,
-    openers: { url: createUrlOpener(fetch) },
-  })
+  const guard = { rules, clock, ...(options.resolve && { resolve: options.resolve }) }
+  const folderRoots = options.folderRoots ?? []
+  const s3 = createS3Origin(guard)
+  const sftp = createSftpOrigin(guard)
+  const folder = createFolderOrigin({ roots: folderRoots, clock })
+  const openers = { url: createUrlOpener(createGuardedFetch(guard)), s3: s3.open, sftp: sftp.open, folder: folder.open }
+  const importer = createImporter({ ...basics, uploads, secrets, writer, seal, openers })
+  const listers = { s3: s3.list, sftp: sftp.list, folder: folder.list }
+  const looks = createImportSourceLooks({ ...basics, sessions, secrets, listers })
   const routes = {
     ...importRoutes({ sessions, secrets, rules, idempotency }),
+    ...importSourceRoutes({ database, secrets, rules, folderRoots, idempotency }),
     ...uploadRoutes({ database, uploads, idempotency }),
     ...tusRoutes({ sessions, idempotency }),
     ...uploadSessionRoutes({ sessions, partUploads, partUrls, idempotency }),
@@ -123,6 +130,7 @@ export function createUploadHouse(options: UploadHouseOptions) {
     seal,
     sweeper,
     importer,
+    looks,
     routes,
   }
 }

@@ -1,0 +1,346 @@
+// Folders, buckets and SFTP servers that are looked through: every file once, whatever dies when; and nothing that the
+// guard forbids.
+
+import { generateKeyPairSync, randomBytes, createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import ssh2 from 'ssh2'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import type { ImportSourceResource } from '@millrace/contract'
+import { decodeId } from '../../platform/ids.ts'
+import { Problem } from '../../platform/problem.ts'
+import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
+import { contextOf, createUploadHouse, newTenant, type UploadHouseOptions } from '../testing/upload-house.ts'
+import { createAddressRules } from './address-rules.ts'
+
+let test: TestDatabase
+let root: string
+beforeAll(async () => {
+  test = await createTestDatabase()
+  root = await mkdtemp(path.join(tmpdir(), 'millrace-import-'))
+})
+beforeEach(async () => {
+  await test.database.query(`update import_source set state = 'paused'`)
+})
+afterAll(async () => {
+  await test.drop()
+  await rm(root, { recursive: true, force: true })
+})
+
+type Body = Parameters<ReturnType<typeof createUploadHouse>['routes']['createImportSource']>[0]['body']
+
+async function newClient(options: Partial<UploadHouseOptions> = {}) {
+  const place = createUploadHouse({ database: test.database, folderRoots: [root], ...options })
+  const tenantId = await newTenant(test.database)
+  const context = (operator = true) => {
+    const made = contextOf(tenantId, Buffer.alloc(0), {})
+    return { ...made, principal: { ...made.principal, operator } }
+  }
+  const client = {
+    place,
+    tenantId,
+    create: async (body: Omit<Body, 'name'>, operator = true) =>
+      (await place.routes.createImportSource(
+        { params: undefined, query: undefined, body: { name: 'source', ...body } },
+        context(operator),
+      )) as ImportSourceResource,
+    get: async (id: string) =>
+      (await place.routes.getImportSource(
+        { params: { import_source_id: id }, query: undefined, body: undefined },
+        context(),
+      )) as ImportSourceResource,
+    /** One look, and all that it finds. */
+    async run(id: string): Promise<ImportSourceResource> {
+      await test.database.query('update import_source set next_run_at = now(), lease_until = null where id = $1', [
+        decodeId('import_source', id),
+      ])
+      await place.looks.runDue()
+      while ((await place.importer.runDue()) > 0);
+      return client.get(id)
+    },
+    async files() {
+      const { rows } = await test.database.query<{ name: string; sha256: string }>(
+        'select name, sha256 from file where tenant_id = $1 order by name',
+        [tenantId],
+      )
+      return rows
+    },
+  }
+  return client
+}
+
+const codeOf = async (doing: Promise<unknown>): Promise<string> =>
+  doing.then(
+    () => 'none',
+    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
+  )
+
+const sha256Of = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex')
+
+/** A file that nobody has touched for a minute. */
+async function put(file: string, content: string | Buffer): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true })
+  await writeFile(`${file}.part`, content)
+  const past = new Date(Date.now() - 60_000)
+  await utimes(`${file}.part`, past, past)
+  await rename(`${file}.part`, file)
+}
+
+describe('a folder', () => {
+  it('gives each of its files once, those that change again, and nothing behind a link or still being written', async () => {
+    const folder = path.join(root, 'inbox')
+    await put(path.join(folder, 'a.txt'), 'one')
+    await put(path.join(folder, 'deep/er/b.txt'), 'two')
+    await put(path.join(folder, 'empty.txt'), '')
+    await put(path.join(root, 'secret.txt'), 'canary')
+    await symlink(path.join(root, 'secret.txt'), path.join(folder, 'link.txt'))
+    await writeFile(path.join(folder, 'fresh.txt'), 'half')
+    const client = await newClient()
+    const source = await client.create({ folder, interval_seconds: 60 })
+    expect(source).toMatchObject({ kind: 'folder', state: 'active', place: folder, found_count: 0 })
+    expect(await client.run(source.import_source_id)).toMatchObject({ found_count: 2, problem: null })
+    expect(await client.files()).toEqual([
+      { name: 'a.txt', sha256: sha256Of('one') },
+      { name: 'b.txt', sha256: sha256Of('two') },
+    ])
+    expect(await client.run(source.import_source_id)).toMatchObject({ found_count: 2 })
+    await put(path.join(folder, 'a.txt'), 'changed')
+    const last = await client.run(source.import_source_id)
+    expect(last.found_count).toBe(3)
+    expect(Date.parse(last.next_run_at!)).toBeGreaterThan(Date.now() + 30_000)
+    expect((await client.files()).map(({ name }) => name)).toEqual(['a.txt', 'a.txt', 'b.txt'])
+  })
+
+  it('is looked through by two processes at once without giving a file twice', async () => {
+    const folder = path.join(root, 'busy')
+    for (let i = 0; i < 30; i++) await put(path.join(folder, `${i}.txt`), `file ${i}`)
+    const client = await newClient()
+    const source = await client.create({ folder })
+    const id = decodeId('import_source', source.import_source_id)
+    const other = createUploadHouse({ database: test.database, folderRoots: [root] })
+    const first = client.place.looks.runDue()
+    // The other takes it over in the middle.
+    await expect
+      .poll(async () => (await client.get(source.import_source_id)).found_count, { interval: 1 })
+      .toBeGreaterThan(0)
+    await test.database.query('update import_source set lease_until = null where id = $1', [id])
+    await Promise.all([first, other.looks.runDue()])
+    await client.run(source.import_source_id)
+    const { rows } = await test.database.query('select count(*)::int as n from upload_session where tenant_id = $1', [
+      client.tenantId,
+    ])
+    expect(rows[0]).toEqual({ n: 30 })
+    expect((await client.get(source.import_source_id)).found_count).toBe(30)
+  })
+
+  it('must lie below one that the operator has opened, and is the operator’s to name', async () => {
+    const client = await newClient()
+    await symlink('/etc', path.join(root, 'way-out'))
+    for (const folder of ['/etc', `${root}/../`, `${root}/way-out`, `${root}/none`, 'relative', ''])
+      expect([folder, await codeOf(client.create({ folder }))]).toEqual([folder, 'import_url_forbidden'])
+    expect(await codeOf(client.create({ folder: root }, false))).toBe('forbidden')
+    expect(await codeOf(client.create({}))).toBe('invalid_request')
+  })
+})
+
+interface Listing {
+  key: string
+  content: Buffer
+}
+
+/** As much of S3 as lists and hands out objects. */
+async function serveBucket(objects: Listing[], answers: { listsCount: number } = { listsCount: 0 }): Promise<string> {
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '', 'http://x')
+    if (!request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 Credential=AKID/'))
+      return void response.writeHead(403).end('<Error><Code>InvalidAccessKeyId</Code></Error>')
+    const tagOf = ({ content }: Listing): string => `"${sha256Of(content).slice(0, 32)}"`
+    if (url.searchParams.get('list-type') === '2') {
+      answers.listsCount++
+      const after = url.searchParams.get('start-after') ?? ''
+      const prefix = url.searchParams.get('prefix') ?? ''
+      const page = objects.filter(({ key }) => key > after && key.startsWith(prefix)).slice(0, 3)
+      const rest = objects.filter(({ key }) => key > (page.at(-1)?.key ?? '~') && key.startsWith(prefix))
+      const items = page.map(
+        (object) =>
+          `<Contents><Key>${object.key}</Key><ETag>${tagOf(object)}</ETag><Size>${object.content.length}</Size></Contents>`,
+      )
+      response.end(
+        `<ListBucketResult><IsTruncated>${rest.length > 0}</IsTruncated>${items.join('')}</ListBucketResult>`,
+      )
+      return
+    }
+    const object = objects.find(({ key }) => url.pathname === `/bucket/${key}`)
+    if (object === undefined) return void response.writeHead(404).end('<Error><Code>NoSuchKey</Code></Error>')
+    response.writeHead(200, { etag: tagOf(object), 'content-length': object.content.length }).end(object.content)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+const credentials = { access_key_id: 'AKID', secret_access_key: 'canary-of-secret' }
+
+describe('a bucket', () => {
+  it('gives what lies below its prefix, page by page, each object once', async () => {
+    const objects = Array.from({ length: 8 }, (_, i) => ({ key: `in/${i}.txt`, content: Buffer.from(`object ${i}`) }))
+    const answers = { listsCount: 0 }
+    const endpoint = await serveBucket(
+      [...objects, { key: 'in/folder/', content: Buffer.alloc(0) }, { key: 'out/x.txt', content: Buffer.from('x') }],
+      answers,
+    )
+    const client = await newClient()
+    const source = await client.create({ s3: { endpoint, bucket: 'bucket', prefix: 'in/', ...credentials } })
+    expect(source.place).toBe('s3://bucket/in/')
+    expect(await client.run(source.import_source_id)).toMatchObject({
+      found_count: 8,
+      problem: null,
+      next_run_at: null,
+    })
+    expect(answers.listsCount).toBeGreaterThan(2)
+    await client.run(source.import_source_id)
+    expect(await client.files()).toEqual(
+      objects.map(({ key, content }) => ({ name: key.slice(3), sha256: sha256Of(content) })),
+    )
+    const { rows } = await test.database.query(
+      `select to_jsonb(s) as row from import_source s union all select to_jsonb(u) from upload_session u`,
+    )
+    expect(JSON.stringify(rows)).not.toContain('canary-of-secret')
+  })
+
+  it('says why it gives nothing, and is never connected to where it must not lie', async () => {
+    const endpoint = await serveBucket([])
+    const client = await newClient()
+    const wrong = await client.create({
+      s3: { endpoint, bucket: 'bucket', access_key_id: 'OTHER', secret_access_key: 'x' },
+    })
+    expect(await client.run(wrong.import_source_id)).toMatchObject({ problem: { code: 'import_refused' } })
+    const strict = await newClient({
+      rules: createAddressRules({ allowPrivate: false }),
+      resolve: async () => ['10.0.0.1'],
+    })
+    const s3 = { bucket: 'bucket', ...credentials }
+    for (const bad of [endpoint, 'http://[::1]/', 'ftp://example.com'])
+      expect(await codeOf(strict.create({ s3: { ...s3, endpoint: bad } }))).toBe('import_url_forbidden')
+    expect(await codeOf(strict.create({ s3: { ...s3, endpoint: 'nonsense' } }))).toBe('invalid_request')
+    const named = await strict.create({ s3: { ...s3, endpoint: 'http://intranet.example.com' } })
+    expect(await strict.run(named.import_source_id)).toMatchObject({ problem: { code: 'import_url_forbidden' } })
+  })
+})
+
+describe('an SFTP server', () => {
+  const { privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2_048,
+    publicKeyEncoding: { type: 'pkcs1', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+  })
+  const parsed = ssh2.utils.parseKey(privateKey)
+  if (parsed instanceof Error) throw parsed
+  const hostKey = `SHA256:${createHash('sha256').update(parsed.getPublicSSH()).digest('base64').replace(/=$/, '')}`
+
+  /** A server with these files in one folder. */
+  async function serveSftp(files: Record<string, Buffer>): Promise<number> {
+    const { STATUS_CODE } = ssh2.utils.sftp
+    const mtime = Math.floor(Date.now() / 1_000) - 60
+    const attributes = (mode: number, size: number) => ({ mode, uid: 0, gid: 0, size, atime: mtime, mtime })
+    const server = new ssh2.Server({ hostKeys: [privateKey] }, (connection) => {
+      connection.on('error', () => {})
+      connection.on('authentication', (context) =>
+        context.method === 'password' && context.username === 'ann' && context.password === 'right'
+          ? context.accept()
+          : context.reject(['password']),
+      )
+      connection.on('ready', () =>
+        connection.on('session', (accept) =>
+          accept().on('sftp', (acceptSftp) => {
+            const sftp = acceptSftp()
+            const handles = new Map<number, { file: Buffer } | { listed: boolean }>()
+            const handleOf = (value: object): Buffer => {
+              handles.set(handles.size, value as { listed: boolean })
+              const handle = Buffer.alloc(4)
+              handle.writeUInt32BE(handles.size - 1)
+              return handle
+            }
+            const fileAt = (name: string): Buffer | undefined => files[path.posix.basename(name)]
+            sftp.on('OPENDIR', (id) => sftp.handle(id, handleOf({ listed: false })))
+            sftp.on('READDIR', (id, handle) => {
+              const state = handles.get(handle.readUInt32BE()) as { listed: boolean }
+              if (state.listed) return sftp.status(id, STATUS_CODE.EOF)
+              state.listed = true
+              sftp.name(
+                id,
+                Object.entries(files).map(([filename, { length }]) => ({
+                  filename,
+                  longname: filename,
+                  attrs: attributes(0o100644, length),
+                })),
+              )
+            })
+            const stat = (id: number, name: string): void => {
+              const file = fileAt(name)
+              if (file === undefined) sftp.status(id, STATUS_CODE.NO_SUCH_FILE)
+              else sftp.attrs(id, attributes(0o100644, file.length))
+            }
+            sftp.on('STAT', stat)
+            sftp.on('OPEN', (id, name) => sftp.handle(id, handleOf({ file: fileAt(name) ?? Buffer.alloc(0) })))
+            sftp.on('FSTAT', (id, handle) => {
+              const { file } = handles.get(handle.readUInt32BE()) as { file: Buffer }
+              sftp.attrs(id, attributes(0o100644, file.length))
+            })
+            sftp.on('READ', (id, handle, offset, length) => {
+              const { file } = handles.get(handle.readUInt32BE()) as { file: Buffer }
+              if (offset >= file.length) return sftp.status(id, STATUS_CODE.EOF)
+              sftp.data(id, file.subarray(offset, offset + length))
+            })
+            sftp.on('CLOSE', (id) => sftp.status(id, STATUS_CODE.OK))
+          }),
+        ),
+      )
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    return (server.address() as AddressInfo).port
+  }
+
+  it('gives each of its files once, to who knows its key', async () => {
+    const large = randomBytes(700_000)
+    const port = await serveSftp({ 'a.txt': Buffer.from('one'), 'large.bin': large })
+    const client = await newClient()
+    const place = { host: '127.0.0.1', port, user: 'ann', password: 'right', host_key: hostKey, folder: '/in' }
+    const source = await client.create({ sftp: place })
+    expect(source.place).toBe(`sftp://127.0.0.1:${port}/in`)
+    expect(await client.run(source.import_source_id)).toMatchObject({ found_count: 2, problem: null })
+    await client.run(source.import_source_id)
+    expect(await client.files()).toEqual([
+      { name: 'a.txt', sha256: sha256Of('one') },
+      { name: 'large.bin', sha256: sha256Of(large) },
+    ])
+    for (const [bent, detail] of [
+      [{ password: 'wrong' }, /credentials/],
+      [{ host_key: `SHA256:${'A'.repeat(43)}` }, /another key/],
+    ] as const) {
+      const { import_source_id: id } = await client.create({ sftp: { ...place, ...bent } })
+      const { problem } = await client.run(id)
+      expect(problem).toMatchObject({ code: 'import_refused', detail: expect.stringMatching(detail) })
+    }
+  })
+
+  it('is refused without its key, with two kinds of credentials, and where it must not lie', async () => {
+    const client = await newClient({ rules: createAddressRules({ allowPrivate: false }), resolve: async () => ['::1'] })
+    const sftp = { host: 'files.example.com', user: 'ann', password: 'x', host_key: hostKey }
+    expect(await codeOf(client.create({ sftp: { ...sftp, host_key: 'MD5:x' } }))).toBe('invalid_request')
+    expect(await codeOf(client.create({ sftp: { ...sftp, private_key: 'x' } }))).toBe('invalid_request')
+    expect(await codeOf(client.create({ sftp: { ...sftp, port: 25 } }))).toBe('import_url_forbidden')
+    const { import_source_id: id } = await client.create({ sftp })
+    expect(await client.run(id)).toMatchObject({ problem: { code: 'import_url_forbidden' } })
+  })
+})

@@ -1,0 +1,138 @@
+// Objects of somebody's bucket, below a prefix. Every connection goes through the guard: an endpoint is as good a way to
+// lead a server astray as a URL.
+
+import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
+import type { Readable } from 'node:stream'
+import { Type, type Static } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { invariant, Problem } from '../../platform/problem.ts'
+import { createGuardedAgents, type GuardOptions } from './guarded-connect.ts'
+import type { FileOpener, FoundFile, PlaceLister } from './import-origin.ts'
+
+export const S3Place = Type.Object({
+  /** Left out: AWS. */
+  endpoint: Type.Optional(Type.String()),
+  region: Type.String(),
+  bucket: Type.String(),
+  prefix: Type.String(),
+  access_key_id: Type.String(),
+  secret_access_key: Type.String(),
+})
+export type S3Place = Static<typeof S3Place>
+const s3Place = Compile(S3Place)
+const s3File = Compile(Type.Object({ place: S3Place, key: Type.String() }))
+
+const pageLimit = 500
+const answerTimeoutMs = 30_000
+
+export function createS3Origin(guard: GuardOptions): { open: FileOpener; list: PlaceLister } {
+  const clientOf = ({ endpoint, region, access_key_id, secret_access_key }: S3Place): S3Client =>
+    new S3Client({
+      region,
+      forcePathStyle: true,
+      maxAttempts: 2,
+      ...(endpoint !== undefined && { endpoint }),
+      credentials: { accessKeyId: access_key_id, secretAccessKey: secret_access_key },
+      // Of its own: a client that is destroyed takes its agents' connections with it.
+      requestHandler: { ...createGuardedAgents(guard), requestTimeout: answerTimeoutMs },
+      responseChecksumValidation: 'WHEN_REQUIRED',
+    })
+
+  return {
+    open: async ({ secret, offsetBytes, validator, signal }) => {
+      invariant(s3File.Check(secret), 'the secret of an import from a bucket names its object')
+      const client = clientOf(secret.place)
+      const get = (from: number, ifMatch: string | undefined) =>
+        told(() =>
+          client.send(
+            new GetObjectCommand({
+              Bucket: secret.place.bucket,
+              Key: secret.key,
+              ...(from > 0 && { Range: `bytes=${from}-` }),
+              ...(ifMatch !== undefined && { IfMatch: ifMatch }),
+            }),
+            { abortSignal: signal },
+          ),
+        )
+      const isContinued = offsetBytes > 0 && validator !== undefined
+      const continued = isContinued ? await get(offsetBytes, validator).catch(changedSince) : undefined
+      const answer = continued ?? (await get(0, undefined))
+      const start = continued === undefined ? 0 : offsetBytes
+      return {
+        offsetBytes: start,
+        sizeBytes: answer.ContentLength === undefined ? undefined : start + answer.ContentLength,
+        name: undefined,
+        validator: answer.ETag,
+        // In Node the client's body is the response of node:http.
+        content: answer.Body as Readable,
+        dispose() {
+          ;(answer.Body as Readable | undefined)?.destroy()
+          client.destroy()
+        },
+      }
+    },
+
+    async *list({ place, after, signal }) {
+      invariant(s3Place.Check(place), 'the secret of a bucket is a place')
+      const client = clientOf(place)
+      try {
+        for (let last = after; ;) {
+          const command = new ListObjectsV2Command({
+            Bucket: place.bucket,
+            Prefix: place.prefix,
+            MaxKeys: pageLimit,
+            ...(last !== undefined && { StartAfter: last }),
+          })
+          const { Contents = [], IsTruncated } = await told(() => client.send(command, { abortSignal: signal }))
+          last = Contents.at(-1)?.Key ?? last
+          yield { files: Contents.flatMap((object) => foundFile(place, object)), cursor: last }
+          if (IsTruncated !== true || Contents.length === 0) return
+        }
+      } finally {
+        client.destroy()
+      }
+    },
+  }
+}
+
+/** What stands for a folder, and what is empty, is no file. */
+function foundFile(place: S3Place, { Key: key, ETag: etag = '', Size: size = 0 }: BucketObject): FoundFile[] {
+  if (key === undefined || key.endsWith('/') || size === 0) return []
+  const name = key.split('/').at(-1) ?? key
+  return [{ key, fingerprint: `${etag} ${size}`, name, shown: `s3://${place.bucket}/${key}`, secret: { place, key } }]
+}
+
+interface BucketObject {
+  Key?: string | undefined
+  ETag?: string | undefined
+  Size?: number | undefined
+}
+
+/** 412: it is another object now. 416: nothing is left of it, which a look from its beginning will tell. */
+function changedSince(error: unknown): undefined {
+  if (error instanceof Problem && [412, 416].includes(statusOf(error.cause))) return undefined
+  throw error
+}
+
+const statusOf = (error: unknown): number => {
+  const metadata = error instanceof Error && '$metadata' in error ? error.$metadata : undefined
+  const status =
+    typeof metadata === 'object' && metadata !== null && 'httpStatusCode' in metadata ? metadata.httpStatusCode : 0
+  return typeof status === 'number' ? status : 0
+}
+
+async function told<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (error instanceof Problem) throw error
+    const status = statusOf(error)
+    const isRefused = status >= 400 && status < 500 && status !== 408 && status !== 429
+    throw new Problem(isRefused ? 'import_refused' : 'import_source_unavailable', {
+      cause: error,
+      ...(isRefused && {
+        detail: `The bucket answered with status ${status} (${error instanceof Error ? error.name : 'unknown'}).`,
+      }),
+    })
+  }
+}
