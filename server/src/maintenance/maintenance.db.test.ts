@@ -130,6 +130,19 @@ describe('the duties', () => {
     expect(await ended(jobRowId)).toMatchObject({ status: 'failed', problem: { code: 'worker_lost' } })
   })
 
+  it('hand back what the only process there is held when it was killed, however often that is', async () => {
+    await house.usePipeline(tenantId, one)
+    const { jobRowId } = await house.submit(tenantId, fileId)
+    for (let times = 0; times < 4; times++) {
+      await takeOne()
+      await house.restart()
+    }
+    const last = await takeOne()
+    expect(last.attempt).toBe(1)
+    expect(await house.desk.report(last, done([output('good.txt')]))).toBe(true)
+    expect(await ended(jobRowId)).toMatchObject({ status: 'completed' })
+  })
+
   it('offer a task again whose hint was lost, without using an attempt', async () => {
     await house.usePipeline(tenantId, one)
     const { jobRowId } = await house.submit(tenantId, fileId)

@@ -18,7 +18,7 @@ import { createDemand } from './demand.ts'
 import { createDuty } from './duty.ts'
 import { createLeader } from './leader.ts'
 import { createPromoter } from './promoter.ts'
-import { createRescuer } from './rescuer.ts'
+import { createRescuer, settleEach } from './rescuer.ts'
 import { createRetention } from './retention.ts'
 import type { SchedulerStore } from './scheduler-store.ts'
 import { createSqlSchedulerStore } from './sql-scheduler-store.ts'
@@ -60,10 +60,18 @@ export function createMaintenance(deps: MaintenanceDependencies): Service[] {
     async onTaken({ epoch }) {
       log.info('leader.taken', { epoch })
       if (!restarted) return
-      // The only process there is has just begun: whoever held a lease is gone, and so is what the queue held.
+      // The only process there is has just begun: whoever held a lease is gone, and so is what the queue held. The tasks
+      // are handed back and not counted as lost, because what ended the process was no task: those run in sandboxes.
       restarted = false
       await store.expireLeases('all')
       await store.requeueExpired(leasesCountMax)
+      for (let left = await store.listLost(releaseCountMax); left.length > 0;) {
+        await settleEach(
+          engine,
+          left.map((task) => ({ task, outcome: { kind: 'release' } })),
+        )
+        left = await store.listLost(releaseCountMax)
+      }
     },
   })
   const admission = createAdmission({
@@ -106,3 +114,4 @@ export function createMaintenance(deps: MaintenanceDependencies): Service[] {
 }
 
 const leasesCountMax = 100_000
+const releaseCountMax = 100

@@ -298,12 +298,10 @@ describe('a hostile text is refused at once:', () => {
     ['faults', 'a: b: c\n'.repeat(12_000), 'Nested mappings'],
     ['steps', pipeline(many(101)), 'There are 101 steps; at most 100 are allowed.'],
   ])('%s', (_, text, reason) => {
-    const before = performance.now()
+    // The library alone would need longer than a test may take, or end the process.
     const faults = faultsOf(text)
     expect(faults[0]).toContain(reason)
     expect(faults.length).toBeLessThanOrEqual(100)
-    // Not a measurement: the library alone would need seconds or end the process.
-    expect(performance.now() - before).toBeLessThan(2_000)
   })
 
   it('but a hundred steps in a row are a pipeline', () => {

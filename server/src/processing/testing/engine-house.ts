@@ -78,9 +78,11 @@ export async function createEngineHouse({ maintained = true } = {}) {
   const submission = createJobSubmission({ ...deps, pipelines, clock })
   const control = createJobControl({ engine, wake })
   const desk = createTaskDesk({ store, engine, queue, estimates, wake, clock, log: silentLog, worker: 'worker_test' })
-  const maintenance = createMaintenance({ database, queue, engine, quota, wake, clock, ids: systemIds, log: silentLog })
+  const maintenance = { database, queue, engine, quota, wake, clock, ids: systemIds, log: silentLog }
   const stopping = new AbortController()
-  const services = await startServices(maintained ? maintenance : [], { clock, log: silentLog })
+  const startMaintenance = () =>
+    startServices(maintained ? createMaintenance(maintenance) : [], { clock, log: silentLog })
+  let services = await startMaintenance()
   const working: Promise<void>[] = []
 
   async function insertOne<Id extends number>(text: string, values: unknown[]): Promise<Id> {
@@ -194,6 +196,11 @@ export async function createEngineHouse({ maintained = true } = {}) {
       await Promise.allSettled(working)
       await services.stop(2_000)
       await test.drop()
+    },
+    /** As a process that was killed and begins anew; what was claimed before stays claimed by nobody. */
+    async restart() {
+      await services.stop(2_000)
+      services = await startMaintenance()
     },
   }
 }
