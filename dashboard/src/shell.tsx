@@ -99,7 +99,12 @@ function Account() {
           {principal.tenant_name}
         </span>
       )}
-      <button type="button" className="button quiet small" onClick={() => void api.session.signOut()}>
+      <button
+        type="button"
+        className="button quiet small"
+        aria-label="Sign out" // On a narrow screen its text is hidden.
+        onClick={() => void api.session.signOut()}
+      >
         <Icon name="sign_out" />
         <span className="account-out">Sign out</span>
       </button>

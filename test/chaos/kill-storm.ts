@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Client, DoctorReport, JobResource, JobSummary, UploadResult } from '@millrace/contract'
-import { forEachAtOnce, formOf, untilEnded } from '../e2e/jobs.ts'
+import { forEachAtOnce, formOf, until, untilEnded } from '../e2e/jobs.ts'
 import { openHouse, type House, type HouseOptions } from '../e2e/house.ts'
 import { listStoredObjects } from '../e2e/stored-objects.ts'
 import * as images from '../fixtures/images.ts'
@@ -35,6 +35,8 @@ export interface StormResult {
 const uploadsAtOnce = 4
 const pauseMsMax = 1_500
 const retryPauseMs = 200
+/** How long a kill waits for an upload to be acknowledged since the last one. */
+const progressMsMax = 20_000
 const uploadDeadlineMs = 240_000
 const endDeadlineMs = 300_000
 
@@ -72,23 +74,30 @@ async function makeFile(index: number): Promise<{ name: string; bytes: Uint8Arra
   }
 }
 
-/** A client that does what a good client does: the same request with the same key until it is answered. */
+/** Clients that do what good clients do: the same request with the same key until it is answered. */
 async function uploadAll(client: Client, filesCount: number, accepted: Map<number, UploadResult>): Promise<void> {
   const deadline = Date.now() + uploadDeadlineMs
-  await forEachAtOnce([...Array(filesCount).keys()], uploadsAtOnce, async (index) => {
-    const file = await makeFile(index)
-    for (;;) {
-      try {
-        const headers = { 'idempotency-key': `storm-${index}` }
-        const signal = AbortSignal.timeout(10_000)
-        accepted.set(index, await client.call('uploadFile', { form: formOf(file), headers, signal }))
-        return
-      } catch (error) {
-        if (Date.now() > deadline) throw error
-        await delay(retryPauseMs)
+  const waiting = [...Array(filesCount).keys()]
+  const uploadOne = async (index: number): Promise<void> => {
+    const headers = { 'idempotency-key': `storm-${index}` }
+    const signal = AbortSignal.timeout(10_000)
+    const form = formOf(await makeFile(index))
+    accepted.set(index, await client.call('uploadFile', { form, headers, signal }))
+  }
+  await Promise.all(
+    Array.from({ length: uploadsAtOnce }, async () => {
+      for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
+        try {
+          await uploadOne(index)
+        } catch (error) {
+          if (Date.now() > deadline) throw error
+          // A key that a killed process held is free after a while; meanwhile others have their turn.
+          waiting.push(index)
+          await delay(retryPauseMs)
+        }
       }
-    }
-  })
+    }),
+  )
 }
 
 interface Killing {
@@ -101,6 +110,9 @@ interface Killing {
 
 async function killAtRandom({ house, random, killsCount, report, progress }: Killing): Promise<void> {
   for (let kill = 1; kill <= killsCount; kill++) {
+    const acknowledged = progress()
+    // Where nothing goes on, there is nothing to lose.
+    await until('another upload', async () => progress() > acknowledged, progressMsMax).catch(() => undefined)
     await delay(random.below(pauseMsMax))
     const roles = [...house.children().keys()]
     // Of a split installation one process or all, in turn with chance.

@@ -29,7 +29,15 @@ const stateBadges: Record<FileState, { tone: Tone; label: string }> = {
 export function FilePage({ jobsOf }: { jobsOf: (fileId: string) => ReactNode }) {
   const { fileId = '' } = useParams()
   const { data: file, error } = useQuery(fileQuery(useApi(), fileId))
-  if (error && !file) return <ProblemNotice urgent problem={problemOf(error)} />
+  if (error && !file) {
+    return (
+      <>
+        <title>File · Millrace</title>
+        <h1 className="visually-hidden">File</h1>
+        <ProblemNotice urgent problem={problemOf(error)} />
+      </>
+    )
+  }
   if (!file) return <Skeleton rowsCount={4} label="Loading the file" />
   const badge = stateBadges[file.state]
   return (

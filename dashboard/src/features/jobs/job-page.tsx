@@ -29,7 +29,15 @@ export function JobPage() {
     ...jobQuery(useApi(), jobId),
     refetchInterval: ({ state }) => (state.data && isJobEnded(state.data.status) ? false : pollMs),
   })
-  if (error && !job) return <ProblemNotice urgent problem={problemOf(error)} />
+  if (error && !job) {
+    return (
+      <>
+        <title>Job · Millrace</title>
+        <h1 className="visually-hidden">Job</h1>
+        <ProblemNotice urgent problem={problemOf(error)} />
+      </>
+    )
+  }
   if (!job) return <Skeleton rowsCount={6} label="Loading the job" />
   return (
     <>
