@@ -137,11 +137,12 @@ function bwrapArguments({ folders, runsFile, limits, hasPrlimit }: Launch): stri
     ['--cap-drop', 'ALL', '--die-with-parent', '--new-session', '--hostname', 'sandbox', '--clearenv'],
     environment,
     systemArguments(),
-    readOnly.flatMap((file) => ['--ro-bind', file, file]),
     // Owned by root as the kernel counts, /proc/sys and others would be open for writing when the worker is root.
     ['--proc', '/proc', '--remount-ro', '/proc', '--dev', '/dev'],
     ['--size', String(temporaryBytesMax), '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
     ['--size', String(temporaryBytesMax), '--tmpfs', '/tmp'],
+    // After /tmp, because the project may lie in it.
+    readOnly.flatMap((file) => ['--ro-bind', file, file]),
     ['--ro-bind', folders.inputFolder, folders.inputFolder],
     ['--bind', folders.outputFolder, folders.outputFolder],
     ['--bind', folders.scratchFolder, folders.scratchFolder],

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openTestSandbox } from '../testing/test-sandbox.ts'
 import { describeSandbox } from './sandbox.contract.ts'
@@ -23,6 +25,16 @@ if (spawnSync('bwrap', ['--version']).error === undefined) {
       expect(output).toContain(line)
     for (const line of ['no user namespace', 'no mount', 'no chroot', 'no passwd', 'no memory files'])
       expect(output).toContain(line)
+  })
+
+  test('a project that lies in /tmp is seen through the empty /tmp of the sandbox', async () => {
+    const folder = await mkdtemp('/tmp/millrace-project-')
+    const work = "export const run = async () => ({ kind: 'done', outputs: [], result: 'seen' })\n"
+    await writeFile(join(folder, 'here.ts'), work)
+    await writeFile(join(folder, 'runs.ts'), "export const runs = { here: () => import('./here.ts') }\n")
+    await using house = await openTestSandbox('bubblewrap', undefined, join(folder, 'runs.ts'))
+    expect((await house.run('here')).end).toMatchObject({ kind: 'outcome', outcome: { result: 'seen' } })
+    await rm(folder, { recursive: true })
   })
 } else {
   test('bubblewrap is not installed', () => {
