@@ -1,11 +1,12 @@
 // Statements over tasks. A fence is tested as `id = any(ids) and (id << 20 | lease_epoch) = any(pairs)`: a join with the
-// pairs is quadratic, or walks the lease index, depending on the statistics.
+// pairs is quadratic, or walks the lease index, depending on the statistics. Beside a fence the state is compared as text:
+// otherwise the indexes of tasks in that state are consulted as well, and all of them are walked to find these few.
 
 import type { TaskState } from '@millrace/contract'
 import type { Sql } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { Expansion, NewTask, ResultLimits, Settlement, StepResult, TaskFence } from './engine-store.ts'
-import { taskIdleStates, taskOpenStates } from './states.ts'
+import { taskOpenStates } from './states.ts'
 import type { TaskInput } from './task.ts'
 
 const fenceCondition = `t.id = any($1::bigint[]) and ((t.id << 20) | t.lease_epoch) = any($2::text[]::bigint[])`
@@ -47,7 +48,7 @@ export async function claimTasks(
     `with claimed as (
        update task t set state = 'running', attempt = t.attempt + 1, worker = $4, started_at = now(), finished_at = null,
          lease_until = clock_timestamp() + $3 * interval '1 ms'
-       where ${fenceCondition} and t.state = 'dispatched'
+       where ${fenceCondition} and t.state::text = 'dispatched'
          and (select j.state from job j where j.id = t.job_id) in ('queued', 'running')
        returning t.*
      ), started_steps as (
@@ -83,7 +84,7 @@ export async function extendLeases(
 ): Promise<{ id: number; cancelled: boolean }[]> {
   const { rows } = await sql.query<{ id: number; cancelled: boolean }>(
     `update task t set lease_until = clock_timestamp() + $3 * interval '1 ms'
-     where ${fenceCondition} and t.state = 'running'
+     where ${fenceCondition} and t.state::text = 'running'
      returning t.id, coalesce((select j.state in ('cancelling', 'cancelled') from job j where j.id = t.job_id), true) as cancelled`,
     [...fenceValues(fences), leaseMs],
   )
@@ -97,7 +98,7 @@ export async function succeedTasks(sql: Sql, settled: readonly SettlementTo<'suc
   const { rows } = await sql.query<{ id: number }>(
     `with done as (
        update task t set state = 'succeeded', lease_until = null, problem = null, finished_at = now()
-       where ${fenceCondition} and t.state = 'running'
+       where ${fenceCondition} and t.state::text = 'running'
        returning t.id, t.tenant_id, t.job_id, t.step, t.ordinal, t.lease_epoch
      ), results as (
        insert into task_result (task_id, tenant_id, job_id, step, ordinal, epoch, result, found_text, records_count, duration_ms)
@@ -142,7 +143,7 @@ export async function failTasks(
          problem = ($5::text[])[${at}]::jsonb,
          lease_until = null,
          finished_at = case when ($3::text[])[${at}] in ('dead', 'cancelled') then now() end
-       where ${fenceCondition} and t.state = 'running' and (not ($6::boolean[])[${at}] or t.lease_until < now())
+       where ${fenceCondition} and t.state::text = 'running' and (not ($6::boolean[])[${at}] or t.lease_until < now())
        returning t.id, t.tenant_id, t.lease_epoch, t.attempt, t.worker, t.problem, t.started_at, t.state
      ), attempts as (
        insert into task_attempt (task_id, tenant_id, epoch, attempt, worker, outcome, problem, started_at)
@@ -195,8 +196,8 @@ export async function expandStep(
        select coalesce((select max(ordinal) from task where job_id = $2 and step = $3), -1) + 1 as ordinal,
          coalesce((select rank from task where job_id = $2 and step = $3 and ordinal = 0), $6::bigint) as rank
      ), source as (
-       select o.id, o.name, o.content_type, o.size_bytes, o.sha256, o.object_id, o.step from output o
-       where o.job_id = $2 and o.step = $4 and o.id > $10 order by o.id limit $11
+       select o.id, o.name, o.content_type, o.size_bytes, o.sha256, o.object_id, o.step
+       from list_outputs_after($2, $4, $10, $11) o
      ), numbered as (
        select s.*, first.ordinal + row_number() over (order by s.id) - 1 as number, first.rank from source s, first
      ), created as (
@@ -232,13 +233,7 @@ export async function cancelIdleTasks(
   limit: number,
 ): Promise<{ step: string; count: number }[]> {
   const { rows } = await sql.query<{ step: string; count: number }>(
-    `with gone as (
-       update task t set state = 'cancelled', lease_until = null, finished_at = now()
-       where t.id = any(array(select q.id from task q
-         where q.job_id = $1 and q.state in (${quoted(taskIdleStates)}) limit $2 for update skip locked))
-       returning t.step
-     )
-     select step, count(*)::int as count from gone group by step`,
+    'select step, count from cancel_idle_tasks($1, $2)',
     [jobId, limit],
   )
   return rows
