@@ -17,6 +17,7 @@ export const idPrefixes = {
   import_source: 'source',
   worker: 'worker',
   event: 'evt',
+  link: 'link',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

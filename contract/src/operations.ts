@@ -7,6 +7,7 @@ import { EventResource, SearchHit } from './resources/event.ts'
 import { FileResource, FileVersionResource, UploadResult } from './resources/file.ts'
 import { ApiKeyResource, PrincipalResource, SessionResource } from './resources/identity.ts'
 import { JobResource, JobSummary } from './resources/job.ts'
+import { LinkResource } from './resources/link.ts'
 import { PipelineResource, ProcessorResource } from './resources/pipeline.ts'
 import { FieldError } from './resources/problem.ts'
 import { ImportSourceResource, UploadPartResource, UploadResource } from './resources/upload.ts'
@@ -52,6 +53,22 @@ const about = {
   file_id: Type.Optional(Type.String({ maxLength: 100, description: 'The file that gets a new version.' })),
 }
 const JobParams = Type.Object({ job_id: Type.String({ maxLength: 100 }) })
+const OutputParams = Type.Object({
+  job_id: Type.String({ maxLength: 100 }),
+  output_id: Type.String({ maxLength: 100 }),
+})
+/** A week: a link is for handing on, not for publishing. */
+const linkLifetimeSecondsMax = 7 * 24 * 3_600
+const NewLink = {
+  expires_in: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: linkLifetimeSecondsMax, default: 3_600, description: 'Seconds.' }),
+  ),
+  single_use: Type.Optional(Type.Boolean({ description: 'Good for one download.' })),
+}
+const MadeLink = Type.Object({
+  ...LinkResource.properties,
+  url: Type.String({ description: 'Server path; needs no credentials. It is shown once.' }),
+})
 const Credentials = Type.Object({
   email: Type.String({ minLength: 3, maxLength: 320 }),
   password: Type.String({ minLength: 1, maxLength: 1_000 }),
@@ -219,6 +236,72 @@ export const operations = {
     bodyType: 'multipart/form-data',
     status: 202,
     response: UploadResult,
+  },
+  createFilesZip: {
+    method: 'POST',
+    path: '/files/zip',
+    tag: 'downloads',
+    summary: 'Several files at their newest versions, as one zip',
+    body: Type.Object({
+      file_ids: Type.Array(Type.String({ maxLength: 100 }), { minItems: 1, maxItems: 1_000 }),
+    }),
+    status: 200,
+    responseType: 'application/octet-stream',
+  },
+  getJobZip: {
+    method: 'GET',
+    path: '/jobs/{job_id}/zip',
+    tag: 'downloads',
+    summary: 'All outputs of a job, up to 10,000, as one zip',
+    params: JobParams,
+    status: 200,
+    responseType: 'application/octet-stream',
+  },
+  createFileLink: {
+    method: 'POST',
+    path: '/files/{file_id}/links',
+    tag: 'downloads',
+    summary: 'Make a link that gives one version of a file to whoever has it, for a while',
+    params: FileParams,
+    body: Type.Object({ ...NewLink, version: Type.Optional(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 })) }),
+    status: 201,
+    response: MadeLink,
+  },
+  createOutputLink: {
+    method: 'POST',
+    path: '/jobs/{job_id}/outputs/{output_id}/links',
+    tag: 'downloads',
+    summary: 'Make a link that gives one output to whoever has it, for a while',
+    params: OutputParams,
+    body: Type.Object(NewLink),
+    status: 201,
+    response: MadeLink,
+  },
+  listLinks: {
+    method: 'GET',
+    path: '/links',
+    tag: 'downloads',
+    summary: 'Links of the tenant, newest first',
+    query: Type.Object(page),
+    status: 200,
+    response: List(LinkResource),
+  },
+  deleteLink: {
+    method: 'DELETE',
+    path: '/links/{link_id}',
+    tag: 'downloads',
+    summary: 'End a link at once',
+    params: Type.Object({ link_id: Type.String({ maxLength: 100 }) }),
+    status: 204,
+  },
+  openLink: {
+    method: 'GET',
+    path: '/links/{token}/content',
+    tag: 'downloads',
+    summary: 'What a link gives; the token stands in for credentials, and Range is honoured',
+    params: Type.Object({ token: Type.String() }),
+    status: 200,
+    responseType: 'application/octet-stream',
   },
   search: {
     method: 'GET',
@@ -515,7 +598,7 @@ export const operations = {
     path: '/jobs/{job_id}/outputs/{output_id}/content',
     tag: 'jobs',
     summary: 'The bytes of an output; Range is honoured',
-    params: Type.Object({ job_id: Type.String({ maxLength: 100 }), output_id: Type.String({ maxLength: 100 }) }),
+    params: OutputParams,
     status: 200,
     responseType: 'application/octet-stream',
   },

@@ -56,6 +56,11 @@ export const problems = {
     'Use the content type that /docs shows for this operation.',
   ),
   range_not_satisfiable: kind(416, 'The requested range lies outside the file.', 'Ask for a range within size_bytes.'),
+  precondition_failed: kind(
+    412,
+    'The content is another than the request expects.',
+    'Read it again, and ask for what its ETag names.',
+  ),
   request_too_large: kind(413, 'The request body is too large.', 'Send a smaller body.'),
   rate_limited: kind(429, 'Too many requests.', 'Wait as long as the Retry-After header says.', true),
   conflict: kind(
@@ -100,6 +105,7 @@ export const problems = {
     'See the reason in the job of the file, and retry the job once its cause is gone.',
   ),
   quota_exceeded: kind(507, 'The storage quota of the tenant is used up.', 'Delete files or ask for a larger quota.'),
+  link_expired: kind(410, 'The link is over, or was used.', 'Ask whoever sent the link for a new one.'),
   checksum_mismatch: kind(422, 'The received bytes do not have the stated checksum.', 'Send the file again.', true),
   storage_full: kind(
     507,

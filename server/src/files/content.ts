@@ -10,6 +10,7 @@ import type { ByteRange } from '../storage/object-store.ts'
 import { findObject } from '../storage/object.sql.ts'
 import type { SealedObject, Vault } from '../storage/vault.ts'
 import { parseRange } from './byte-ranges.ts'
+import { checkConditions, rangeHolds } from './conditions.ts'
 import { contentDisposition } from './file-name.ts'
 
 export interface ServedObject {
@@ -27,8 +28,8 @@ export type ServeObject = (context: RequestContext, served: ServedObject) => Pro
 
 /**
  * Answers 200, 206 (one range, or several as multipart/byteranges), 304 or 416. The first bytes are verified before
- * anything is answered: throws Problem object_damaged, storage_unavailable, and not_found for an object that the tenant
- * does not have. Whether its bytes may leave at all is the caller's to know.
+ * anything is answered: throws Problem object_damaged, storage_unavailable, precondition_failed, and not_found for an
+ * object that the tenant does not have. Whether its bytes may leave at all is the caller's to know.
  */
 export function createServeObject(deps: { database: Database; vault: Vault; ids: Ids }): ServeObject {
   const { database, vault, ids } = deps
@@ -37,12 +38,13 @@ export function createServeObject(deps: { database: Database; vault: Vault; ids:
     const object = await database.withTenant(tenantId, (tx) => findObject(tx, served.objectId))
     if (object === undefined) throw new Problem('not_found')
     const headers = headersOf(served, object)
-    if (isCurrent(context, served))
-      return { kind: 'stream', status: 304, headers: validatorsOf(served), body: undefined }
+    const outcome = checkConditions(context.headers, served.etag)
+    if (outcome === 'failed') throw new Problem('precondition_failed')
+    if (outcome === 'current') return { kind: 'stream', status: 304, headers: validatorsOf(served), body: undefined }
     const isHead = context.method === 'HEAD'
     // Range is defined for GET alone, and holds only for the representation that If-Range names.
     const wish =
-      isHead || !rangeHolds(context, served)
+      isHead || !rangeHolds(context.headers, served.etag)
         ? ({ kind: 'whole' } as const)
         : parseRange(context.headers.range, object.sizeBytes)
     if (wish.kind === 'unsatisfiable') return unsatisfiable(context, object)
@@ -63,6 +65,10 @@ const readRange = (
   object: SealedObject,
   range: ByteRange,
 ): Promise<Readable> => vault.read(object, { range, signal })
+
+/** Whether what this processor makes is an image that we have encoded ourselves, pixel by pixel. */
+export const isOurImage = (processor: string | null): boolean =>
+  processor === 'image.thumbnail' || processor === 'image.convert'
 
 /** Types that an image may have which is shown in place; not SVG, which can carry scripts. */
 const inlineTypes = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/avif', 'image/gif'])
@@ -86,17 +92,6 @@ function headersOf(served: ServedObject, object: SealedObject): Record<string, s
     'cross-origin-resource-policy': 'same-origin',
   }
 }
-
-/** If-None-Match compares weakly. */
-function isCurrent({ headers }: RequestContext, { etag }: ServedObject): boolean {
-  const known = headers['if-none-match']
-  if (known === undefined) return false
-  return known.trim() === '*' || known.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag)
-}
-
-/** If-Range compares strongly; a date never matches, because we send none. */
-const rangeHolds = ({ headers }: RequestContext, { etag }: ServedObject): boolean =>
-  headers['if-range'] === undefined || headers['if-range'] === etag
 
 function unsatisfiable({ requestId }: RequestContext, { sizeBytes }: SealedObject): StreamAnswer {
   const detail = `The content has ${sizeBytes} bytes.`

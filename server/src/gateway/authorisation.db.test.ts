@@ -43,6 +43,13 @@ const least: Record<OperationId, 'nobody' | 'holder' | 'read-only' | 'user' | 'a
   listFileVersions: 'read-only',
   uploadFileVersion: 'user',
   search: 'read-only',
+  createFilesZip: 'read-only',
+  getJobZip: 'read-only',
+  createFileLink: 'user',
+  createOutputLink: 'user',
+  listLinks: 'read-only',
+  deleteLink: 'user',
+  openLink: 'nobody',
   describeUploads: 'nobody',
   createUpload: 'user',
   listUploads: 'read-only',
@@ -96,7 +103,7 @@ let ids: Record<string, Record<IdKind, string>>
 type IdKind = 'own' | 'foreign' | 'missing' | 'malformed' | 'of another kind' | 'absurd'
 const idKinds: IdKind[] = ['own', 'foreign', 'missing', 'malformed', 'of another kind', 'absurd']
 
-const insert = async <Kind extends 'file' | 'job' | 'output' | 'upload' | 'import_source'>(
+const insert = async <Kind extends 'file' | 'job' | 'output' | 'link' | 'upload' | 'import_source'>(
   text: string,
   values: unknown[],
 ): Promise<RowId<Kind>> => {
@@ -140,6 +147,11 @@ async function furnish(tenantId: number, n: number) {
     `insert into import_source (tenant_id, kind, name, config, created_by) values ($1, 's3', 'n', '{}', 'system')`,
     [tenantId],
   )
+  const linkId = await insert<'link'>(
+    `insert into download_link (tenant_id, file_id, file_version, created_by, expires_at)
+     values ($1, $2, 1, 'system', now())`,
+    [tenantId, fileId],
+  )
   const { row } = await auth.createApiKey(test.database, {
     tenantId,
     name: 'x',
@@ -152,6 +164,8 @@ async function furnish(tenantId: number, n: number) {
     file_id: encodeId('file', fileId) as string,
     job_id: encodeId('job', jobId) as string,
     output_id: encodeId('output', outputId) as string,
+    link_id: encodeId('link', linkId) as string,
+    token: 'link.none',
     api_key_id: encodeId('api_key', row.id) as string,
     name: `pipeline-${n}`,
     step: 's',
@@ -163,10 +177,11 @@ async function furnish(tenantId: number, n: number) {
 
 /** Files and pipelines as their features must treat them: through the tenant's scope, by id or by name. */
 function lookUp(
-  table: 'file' | 'pipeline_version' | 'job' | 'upload' | 'import_source',
+  table: 'file' | 'pipeline_version' | 'job' | 'upload' | 'import_source' | 'output' | 'download_link',
 ): (id: string, tenantId: number) => Promise<void> {
   return async (id, tenantId) => {
-    const rowId = table === 'pipeline_version' ? id : decodeId(table, id)
+    const kind = table === 'download_link' ? 'link' : table
+    const rowId = kind === 'pipeline_version' ? id : decodeId(kind, id)
     const column = table === 'pipeline_version' ? 'name' : 'id'
     const from = table === 'upload' ? 'upload_session' : table
     const { rowCount } = await test.database.withTenant(tenantId, (tx) =>
@@ -178,7 +193,7 @@ function lookUp(
 
 function standIns(): Routes {
   const answer = { items: [], next_cursor: null }
-  const by = (table: 'file' | 'pipeline_version' | 'upload' | 'import_source', param: string) =>
+  const by = (table: Parameters<typeof lookUp>[0], param: string) =>
     (async ({ params }: { params: Record<string, string> }, { principal }: { principal: { tenantId: number } }) => {
       await lookUp(table)(params[param] ?? '', principal.tenantId)
       return answer
@@ -215,6 +230,13 @@ function standIns(): Routes {
     listFileVersions: file,
     uploadFileVersion: file,
     search: free,
+    createFilesZip: free,
+    getJobZip: by('job', 'job_id'),
+    createFileLink: file,
+    createOutputLink: by('output', 'output_id'),
+    listLinks: free,
+    deleteLink: by('download_link', 'link_id'),
+    openLink: free,
     listPipelines: free,
     getPipeline: by('pipeline_version', 'name'),
     createPipeline: free,
@@ -346,6 +368,8 @@ beforeAll(async () => {
     file_id: encodeId('file', far as RowId<'file'>),
     job_id: encodeId('job', far as RowId<'job'>),
     output_id: encodeId('output', far as RowId<'output'>),
+    link_id: encodeId('link', far as RowId<'link'>),
+    token: 'link.none',
     api_key_id: encodeId('api_key', far as RowId<'api_key'>),
     name: 'no-such-pipeline',
     step: 's',
@@ -379,6 +403,9 @@ const bodies: Partial<Record<OperationId, (kind: IdKind) => object>> = {
   deleteSession: () => ({ refresh_token: 'x' }),
   createApiKey: () => ({ name: 'n', role: 'read-only' }),
   updateFile: () => ({ name: 'n' }),
+  createFilesZip: (kind) => ({ file_ids: [ids['file_id']![kind].slice(0, 100)] }),
+  createFileLink: () => ({}),
+  createOutputLink: () => ({}),
   createJob: (kind) => ({ file_id: ids['file_id']![kind].slice(0, 100) }),
   createPartsUpload: () => ({ name: 'n', size_bytes: 1 }),
   createImport: () => ({ url: 'https://example.com/a' }),

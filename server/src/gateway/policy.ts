@@ -38,6 +38,13 @@ export const policy = {
   listFileVersions: readers,
   uploadFileVersion: writers,
   search: readers,
+  createFilesZip: readers,
+  getJobZip: readers,
+  createFileLink: writers, // Handing on is more than reading.
+  createOutputLink: writers,
+  listLinks: readers,
+  deleteLink: writers,
+  openLink: anyone, // The token says what it is good for.
 
   describeUploads: anyone,
   createUpload: writers,

@@ -231,6 +231,8 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
         name: `part-${index}`,
         contentType: 'text/plain',
         object: testObject(file.tenantId),
+        processor: 'test.split',
+        processorVersion: 1,
       })
       await under.store.transaction((tx) => tx.insertOutputs([0, 1, 2, 3, 4].map(output)))
       const expand = (afterOutputId: number) =>

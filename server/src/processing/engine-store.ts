@@ -109,6 +109,9 @@ export interface NewOutput {
   name: string
   contentType: string
   object: SealedObject
+  /** What made it; of which objects, the store reads from the task. */
+  processor: string
+  processorVersion: number | null
 }
 
 export interface StepOutput extends TaskInputFile {

@@ -113,7 +113,7 @@ export function createEngine(deps: EngineDependencies): Engine {
           if (outcome.recordsCount !== undefined) addRecords(graph, task.step, outcome.recordsCount)
           ended.push({ graph, task, result: settlement.result, outputs: outcome.outputs, file: files.get(task.jobId) })
         }
-        await writeOutputs(tx, ended)
+        await writeOutputs(tx, ended, deps)
         for (const each of ended) await applyResult(tx, each)
         const sealing = ended.filter(({ outputs }) => outputs.some((output) => output.as === 'file'))
         for (const each of sealing) await sealMembers(tx, each)
@@ -323,7 +323,7 @@ function entryOf(result: unknown): Record<string, unknown> | undefined {
   return typeof metadata === 'object' && metadata !== null ? { ...metadata } : undefined
 }
 
-async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[]): Promise<void> {
+async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[], deps: AdvanceDependencies): Promise<void> {
   const outputs = ended.flatMap(({ graph, task, outputs }) =>
     outputs
       .filter((output) => output.as === 'output')
@@ -352,7 +352,19 @@ async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[]): Promise<
       const name = candidates.find((candidate) => !names.has(candidate)) ?? candidates.at(-1) ?? output.name
       names.add(name)
       const { contentType, object } = output
-      return { tenantId, jobId, taskId: task.taskId, step: task.step, name, contentType, object }
+      const processor = graph.definitionOf(task.step).uses
+      return {
+        tenantId,
+        jobId,
+        taskId: task.taskId,
+        step: task.step,
+        name,
+        contentType,
+        object,
+        processor,
+        // Whoever settles a task is the worker that ran it, so the catalogue is that of what ran.
+        processorVersion: deps.catalogue.find(processor)?.version ?? null,
+      }
     }),
   )
 }

@@ -1,5 +1,6 @@
 import { lanes, type JobResource } from '@millrace/contract'
 import { requireCleared } from '../files/clearance.ts'
+import { isOurImage } from '../files/content.ts'
 import { writeAudit } from '../platform/audit.ts'
 import type { Database, Tx } from '../platform/database.ts'
 import { decodeId, encodeId, type RowId } from '../platform/ids.ts'
@@ -28,7 +29,7 @@ export interface JobControl {
 /** Answers with the bytes of an object, Range, conditions and HEAD included. */
 export type ServeObject = (
   context: RequestContext,
-  object: { objectId: string; name: string; contentType: string; etag: string },
+  object: { objectId: string; name: string; contentType: string; etag: string; inline: boolean },
 ) => Promise<StreamAnswer>
 
 export interface JobRouteDependencies {
@@ -134,7 +135,13 @@ export function jobRoutes(deps: JobRouteDependencies): RouteGroup<JobOperations>
       if (!output?.file_state) throw new Problem('not_found')
       requireCleared(output.file_state)
       const { object_id: objectId, name, content_type: contentType, sha256 } = output
-      return serveObject(context, { objectId, name, contentType, etag: `"${sha256}"` })
+      return serveObject(context, {
+        objectId,
+        name,
+        contentType,
+        etag: `"${sha256}"`,
+        inline: isOurImage(output.processor),
+      })
     },
   }
 }

@@ -235,8 +235,13 @@ export async function updateJobs(sql: Sql, jobs: readonly (EngineJob & { remaini
 
 export async function insertOutputs(sql: Sql, outputs: readonly NewOutput[]): Promise<void> {
   await sql.query(
-    `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id)
-     select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[])`,
+    `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id, processor,
+       processor_version, made_from)
+     select o.*, array(select f ->> 'objectId' from task t, jsonb_array_elements(coalesce(t.input -> 'files', '[]')) f
+       where t.id = o.task_id)
+     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
+       $9::text[], $10::text[], $11::int[]) as o(tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256,
+       object_id, processor, processor_version)`,
     [
       outputs.map(({ tenantId }) => tenantId),
       outputs.map(({ jobId }) => jobId),
@@ -247,6 +252,8 @@ export async function insertOutputs(sql: Sql, outputs: readonly NewOutput[]): Pr
       outputs.map(({ object }) => object.sizeBytes),
       outputs.map(({ object }) => object.sha256),
       outputs.map(({ object }) => object.objectId),
+      outputs.map(({ processor }) => processor),
+      outputs.map(({ processorVersion }) => processorVersion),
     ],
   )
 }

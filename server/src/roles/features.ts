@@ -6,9 +6,13 @@ import { createEventStream, type EventStream } from '../analytics/event-stream.t
 import { analyticsRoutes } from '../analytics/analytics-routes.ts'
 import { authRoutes } from '../auth/auth-routes.ts'
 import { createAuth, type Auth } from '../auth/auth.ts'
+import { createInstallationSecrets } from '../auth/installation-secrets.ts'
 import { createServeObject } from '../files/content.ts'
+import { createDownloadLinks } from '../files/download-links.ts'
+import { downloadRoutes } from '../files/download-routes.ts'
 import { fileRoutes } from '../files/file-routes.ts'
 import { createFiles } from '../files/files.ts'
+import { createServeZip } from '../files/zip-content.ts'
 import { readBuiltInPipelines } from '../pipeline/built-in.ts'
 import { processors } from '../pipeline/registry.ts'
 import type { Tx } from '../platform/database.ts'
@@ -71,6 +75,10 @@ export async function createFeatures(parts: Parts): Promise<Features> {
   const serveObject = createServeObject({ database, vault, ids })
   const metadataBytesMax = async (tx: Tx, tenantId: number): Promise<number> =>
     (await readTenantLimits(tx, tenantId)).metadataBytesMax
+  const secrets = createInstallationSecrets({ database, wrapping: parts.secretWrapping })
+  const linkSecret = await secrets.getOrMake('download-links', () => Buffer.from(ids.randomHex(32), 'hex'))
+  const links = createDownloadLinks({ database, clock, secret: linkSecret })
+  const serveZip = createServeZip({ database, vault })
   const files = createFiles({ database, searchIndex, metadataBytesMax })
   const uploads = await createUploadFeatures(parts, { quota, idempotency, submission })
   const eventStream = createEventStream({ database, wake, clock, log })
@@ -91,6 +99,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
     apiRoutes: {
       ...identity,
       ...fileRoutes({ database, files, searchIndex, serveObject, wake }),
+      ...downloadRoutes({ database, links, serveObject, serveZip }),
       ...jobs,
       ...pipeline,
       ...analyticsRoutes({ database, eventStream, figures, parts: parts.descriptions }),
