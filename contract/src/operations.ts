@@ -2,7 +2,7 @@
 // and the typed client all derive from these rows; an operation that is not here does not exist.
 
 import { Type, type Static, type TSchema } from 'typebox'
-import { AdminMetrics, DoctorReport, WorkerResource } from './resources/admin.ts'
+import { AdminMetrics, DoctorReport, QueueResource, WorkerResource } from './resources/admin.ts'
 import { EventResource, SearchHit } from './resources/event.ts'
 import { FileResource, FileVersionResource, UploadResult } from './resources/file.ts'
 import { ApiKeyResource, PrincipalResource, SessionResource } from './resources/identity.ts'
@@ -687,6 +687,14 @@ export const operations = {
     summary: 'Workers seen in the last minute',
     status: 200,
     response: List(WorkerResource),
+  },
+  listQueues: {
+    method: 'GET',
+    path: '/admin/queues',
+    tag: 'admin',
+    summary: 'Demand of each pool, and the backlog of its tenants',
+    status: 200,
+    response: List(QueueResource),
   },
   getDoctorReport: {
     method: 'GET',

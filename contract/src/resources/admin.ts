@@ -46,6 +46,43 @@ export const WorkerResource = Type.Object(
 )
 export type WorkerResource = Static<typeof WorkerResource>
 
+const atLeastZero = { minimum: 0 }
+
+/** What waits in a pool and how many slots it wants, answered by GET /admin/queues. */
+export const QueueResource = Type.Object(
+  {
+    pool: Type.Integer(atLeastZero),
+    slots: Type.Integer({ ...atLeastZero, description: 'Of the workers seen in the last minute.' }),
+    slots_wanted: Type.Integer({
+      ...atLeastZero,
+      description: 'Waiting and running tasks, of each tenant at most its cap: what an autoscaler goes by.',
+    }),
+    backlog_tasks: Type.Integer({ ...atLeastZero, description: 'Counted up to 10,000 of each tenant and lane.' }),
+    oldest_wait_seconds: Type.Number(atLeastZero),
+    drain_seconds: Type.Number({
+      ...atLeastZero,
+      description: 'Until all of this is done with the present slots, by the learned times of its steps.',
+    }),
+    updated_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+      description: 'When the leader wrote this; null before it ever did.',
+    }),
+    tenants: Type.Array(
+      Type.Object({
+        tenant_id: Type.String(),
+        backlog_tasks: Type.Integer(atLeastZero),
+        in_flight_tasks: Type.Integer(atLeastZero),
+        oldest_wait_seconds: Type.Number(atLeastZero),
+        weight: Type.Integer(),
+        running_max: Type.Integer(atLeastZero),
+        paused: Type.Boolean(),
+      }),
+      { description: 'Tenants with work, the longest backlog first, at most 100.' },
+    ),
+  },
+  { $id: 'Queue' },
+)
+export type QueueResource = Static<typeof QueueResource>
+
 /** The accounting identity and what stands out, answered by GET /admin/doctor. */
 export const DoctorReport = Type.Object(
   {

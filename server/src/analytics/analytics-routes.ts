@@ -20,7 +20,13 @@ export interface AnalyticsRouteDependencies {
   parts: Record<string, string>
 }
 
-type AnalyticsOperations = 'jobEvents' | 'tenantEvents' | 'getAdminMetrics' | 'listWorkers' | 'getDoctorReport'
+type AnalyticsOperations =
+  | 'jobEvents'
+  | 'tenantEvents'
+  | 'getAdminMetrics'
+  | 'listWorkers'
+  | 'listQueues'
+  | 'getDoctorReport'
 
 const workersCountMax = 1_000
 
@@ -47,6 +53,8 @@ export function analyticsRoutes(deps: AnalyticsRouteDependencies): RouteGroup<An
       const rows = await listWorkers(database, workersCountMax)
       return { items: rows.map(toWorkerResource), next_cursor: null }
     },
+
+    listQueues: async () => ({ items: await figures.readQueues(), next_cursor: null }),
 
     getDoctorReport: () => examine({ database, parts }),
   }

@@ -1,13 +1,15 @@
-import { AdminMetrics, DoctorReport, WorkerResource } from '@millrace/contract'
+import { AdminMetrics, DoctorReport, QueueResource, WorkerResource } from '@millrace/contract'
 import { Compile } from 'typebox/compile'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../platform/clock.ts'
 import { encodeId, type RowId } from '../platform/ids.ts'
+import { createMetrics } from '../platform/metrics.ts'
 import type { RequestContext } from '../platform/routes.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { analyticsRoutes } from './analytics-routes.ts'
 import { examine } from './doctor.ts'
 import type { EventStream } from './event-stream.ts'
+import { reportFigures } from './figures-metrics.ts'
 import { createFigures } from './figures.ts'
 
 let test: TestDatabase
@@ -23,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => test.drop())
 beforeEach(async () => {
   await test.database.script(
-    'truncate tenant, user_account cascade; truncate job, job_step, task, output, worker, scheduler_lease, quota_reservation cascade',
+    'truncate tenant, user_account cascade; truncate job, job_step, task, output, worker, scheduler_lease, quota_reservation, pool_demand cascade',
   )
   tenantId = (await sql(`insert into tenant (name) values ('t') returning id`)).rows[0]!.id
   await sql(
@@ -156,6 +158,16 @@ describe('the doctor', () => {
       },
     ],
     [
+      'backlog_held',
+      async () => {
+        await sql('insert into tenant_schedule (tenant_id, paused) values ($1, true)', [tenantId])
+        await sql(
+          `insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at) values ('w', 'h', 's', 2, 1, now(), now())`,
+        )
+        await insertTask(await insertJob(await insertFile(1), 'running'), 'queued', { runAt: '-11 minutes' })
+      },
+    ],
+    [
       'reservation_forgotten',
       () =>
         sql(`insert into quota_reservation (tenant_id, bytes, expires_at) values ($1, 1, now() - interval '1 hour')`, [
@@ -246,6 +258,46 @@ describe('the routes', () => {
     if (!('items' in page)) throw new Error('answered something else')
     expect(page.items.map((item) => item.worker_id)).toEqual(['w1'])
     expect(page.items.every((item) => Compile(WorkerResource).Check(item))).toBe(true)
+  })
+
+  it('tell what waits, tenant by tenant, and the same to Prometheus', async () => {
+    await sql(`insert into tenant_schedule (tenant_id, weight, running_max) values ($1, 3, 5)`, [tenantId])
+    await sql(`insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at)
+      values ('w1', 'h', 's', 4, 1, now(), now())`)
+    await sql(
+      `insert into pool_demand (pool, slots_wanted, backlog_count, drain_seconds, oldest_wait_ms) values (0, 3, 2, 1.5, 60000)`,
+    )
+    const fileId = await insertFile(1)
+    for (const state of ['queued', 'queued', 'running'])
+      await insertTask(await insertJob(fileId, 'running'), state, { runAt: '-1 minute' })
+    const page = await routes().listQueues(none, context(tenantId))
+    if (!('items' in page)) throw new Error('answered something else')
+    expect(page.items.every((item) => Compile(QueueResource).Check(item))).toBe(true)
+    expect(page.items).toMatchObject([
+      {
+        pool: 0,
+        slots: 4,
+        slots_wanted: 3,
+        backlog_tasks: 2,
+        drain_seconds: 1.5,
+        oldest_wait_seconds: 60,
+        tenants: [{ backlog_tasks: 2, in_flight_tasks: 1, weight: 3, running_max: 5, paused: false }],
+      },
+    ])
+    expect(page.items[0]?.tenants[0]?.oldest_wait_seconds).toBeGreaterThanOrEqual(60)
+    const metrics = createMetrics({ processFigures: false })
+    const figures = createFigures({ database: test.database, clock: systemClock, storagePricePerGbMonth: 0 })
+    reportFigures({ metrics, figures })
+    const { text } = await metrics.scrape()
+    expect(text).toContain('millrace_pool_demand_slots 3')
+    expect(text).toContain('millrace_accounting_in_flight_jobs 3')
+    expect(text).toContain('millrace_accounting_missing_jobs 0')
+  })
+
+  it('have a queue to tell of before a leader was there', async () => {
+    expect(await routes().listQueues(none, context(tenantId))).toMatchObject({
+      items: [{ pool: 0, slots: 0, slots_wanted: 0, updated_at: null, tenants: [] }],
+    })
   })
 
   it('say in the doctor’s report what each part runs on', async () => {

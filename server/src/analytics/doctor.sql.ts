@@ -113,6 +113,13 @@ export const findStuckBacklog = (sql: Sql): Promise<Finding> =>
        and coalesce((select sum(slots - busy) from worker where last_seen_at > now() - interval '1 minute'), 0) > 0`,
   )
 
+export const findHeldBacklog = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    `select t.id::text from task t join tenant_schedule s on s.tenant_id = t.tenant_id
+     where t.state = 'queued' and t.run_at < now() - interval '10 minutes' and (s.paused or s.running_max = 0)`,
+  )
+
 export const findBacklogWithoutWorkers = (sql: Sql): Promise<Finding> =>
   find(
     sql,

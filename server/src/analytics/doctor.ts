@@ -83,6 +83,12 @@ const checks = {
     detail: 'tasks have waited for more than ten minutes though workers have free slots',
     remedy: 'See the log of the maintenance role: admission does not keep up or fails.',
   },
+  backlog_held: {
+    severity: 'info',
+    find: queries.findHeldBacklog,
+    detail: 'tasks wait because their tenant is paused or may run nothing at all',
+    remedy: 'Resume the tenant or raise its cap when that is not meant; GET /admin/queues names the tenants.',
+  },
   reservation_forgotten: {
     severity: 'warning',
     find: queries.findForgottenReservations,

@@ -83,6 +83,7 @@ const least: Record<OperationId, 'nobody' | 'holder' | 'read-only' | 'user' | 'a
   listProcessors: 'read-only',
   getAdminMetrics: 'operator',
   listWorkers: 'operator',
+  listQueues: 'operator',
   getDoctorReport: 'operator',
 }
 

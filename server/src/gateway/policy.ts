@@ -82,6 +82,7 @@ export const policy = {
 
   getAdminMetrics: operators,
   listWorkers: operators,
+  listQueues: operators,
   getDoctorReport: operators,
 } as const satisfies Record<OperationId, Rule>
 

@@ -37,7 +37,7 @@ export interface Metrics {
     options: MetricOptions<L> & { buckets: readonly number[] },
   ): { observe(labels: LabelValues<L>, value: number): void }
   /** Read when scraped. */
-  gauge(options: { name: string; help: string; read: () => number }): void
+  gauge(options: { name: string; help: string; read: () => number | Promise<number> }): void
   /** Prometheus' text format. */
   scrape(): Promise<{ contentType: string; text: string }>
 }
@@ -78,8 +78,9 @@ export function createMetrics(options: { processFigures: boolean }): Metrics {
         name: options.name,
         help: options.help,
         registers: [registry],
-        collect() {
-          this.set(options.read())
+        async collect() {
+          // What cannot be read now is told as such; the other figures of a scrape are not held up by it.
+          this.set(await Promise.resolve(options.read()).catch(() => NaN))
         },
       })
     },

@@ -1,7 +1,7 @@
 // The features over the parts: each constructed once, with what it depends on. Which of them a process serves is the
 // business of services.ts.
 
-import { createFigures } from '../analytics/figures.ts'
+import { createFigures, type Figures } from '../analytics/figures.ts'
 import { createEventStream, type EventStream } from '../analytics/event-stream.ts'
 import { analyticsRoutes } from '../analytics/analytics-routes.ts'
 import { authRoutes } from '../auth/auth-routes.ts'
@@ -48,6 +48,7 @@ export interface Features {
   readonly engineStore: EngineStore
   readonly estimates: Estimates
   readonly eventStream: EventStream
+  readonly figures: Figures
   /** Operations of role api. Together with those of uploadRoutes they are all that the contract has. */
   readonly apiRoutes: RouteGroup<Exclude<OperationId, UploadOperation>>
   readonly uploadRoutes: UploadFeatures['routes']
@@ -96,6 +97,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
     engineStore,
     estimates,
     eventStream,
+    figures,
     apiRoutes: {
       ...identity,
       ...fileRoutes({ database, files, searchIndex, serveObject, wake }),

@@ -3,6 +3,7 @@
 
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { reportFigures } from '../analytics/figures-metrics.ts'
 import type { Routes } from '../gateway/operation-routes.ts'
 import { createGateway, type Gateway } from '../gateway/gateway.ts'
 import type { ReadinessCheck } from '../gateway/readiness.ts'
@@ -29,6 +30,7 @@ export async function createServices(parts: Parts, features: Features, port: num
   const { role } = parts.config
   const runs = (name: RoleName): boolean => role === 'all' || role === name
   const gateway = createRoleGateway(parts, features, port)
+  if (runs('maintenance')) reportFigures({ metrics: parts.metrics, figures: features.figures })
   const worker = runs('worker') ? await createWorker(parts, features) : undefined
   return {
     gateway,
