@@ -65,7 +65,7 @@ create table store_finding (
 do $$
 declare t text;
 begin
-  foreach t in array array['erased_object', 'download_link']
+  foreach t in array array['erased_object', 'download_link', 'store_finding']
   loop
     execute format('alter table %I enable row level security', t);
     execute format('alter table %I force row level security', t);

@@ -40,7 +40,7 @@ describe('readConfig', () => {
       'DATABASE_URL is "mysql://…"; expected a URL that starts with postgres://',
     ],
     [{}, { REDIS_URL: 'localhost' }, 'REDIS_URL is "(not a URL)"'],
-    [{}, { OBJECT_STORE: 'objects' }, 'OBJECT_STORE is "objects"; expected an absolute folder or s3://'],
+    [{}, { OBJECT_STORE: 'objects' }, 'OBJECT_STORE is "objects"; expected an absolute folder, s3://'],
     [
       {},
       { OBJECT_STORE: 's3://bucket?endpoint=http://127.0.0.1:1' },

@@ -403,7 +403,7 @@ it('an upload that takes long keeps its reservation and its key alive', async ()
       await test.database.query('update idempotency_key set in_flight_until = now() where tenant_id = $1', [tenantId])
     }
     const { rows } = await test.database.query(
-      `select (r.expires_at > now() + interval '1 min') as reserved, (k.in_flight_until > now() + interval '1 min') as claimed
+      `select (r.expires_at > now() + interval '1 min') as reserved, (k.in_flight_until > now() + interval '10 s') as claimed
        from quota_reservation r join idempotency_key k using (tenant_id) where tenant_id = $1`,
       [tenantId],
     )
