@@ -22,7 +22,11 @@ import { createQuota } from '../../src/tenants/quota.ts'
 import { createTenants } from '../../src/tenants/tenant.ts'
 import { createTestDatabase } from '../../src/testing/database.ts'
 import { testSubmission } from '../../src/upload/testing/upload-house.ts'
+import { createSessionSeal } from '../../src/upload/session-seal.ts'
+import { createSessionWriter } from '../../src/upload/session-writer.ts'
+import { tusRoutes } from '../../src/upload/tus-routes.ts'
 import { uploadRoutes } from '../../src/upload/upload-routes.ts'
+import { createUploadSessions } from '../../src/upload/upload-sessions.ts'
 import { createUploads } from '../../src/upload/uploads.ts'
 
 export async function openUploadPlatform(folder: string) {
@@ -57,10 +61,14 @@ export async function openUploadPlatform(folder: string) {
   const idempotency = createIdempotency({ database, ids })
   const quota = createQuota({ database })
   const uploads = createUploads({ database, vault, quota, submission: testSubmission, idempotency, wake, clock })
+  const basics = { database, vault, quota, wake, clock, log, uploads, submission: testSubmission }
+  const writer = createSessionWriter(basics)
+  const sessions = createUploadSessions({ ...basics, writer, seal: createSessionSeal(basics) })
   const searchIndex = createPostgresSearch()
   const gateway = createGateway({
     routes: {
       ...uploadRoutes({ database, uploads, idempotency }),
+      ...tusRoutes({ sessions, idempotency }),
       ...fileRoutes({
         database,
         files: createFiles({ database, searchIndex, metadataBytesMax: async () => 65_536 }),
