@@ -65,6 +65,8 @@ async function newClient(options: Partial<UploadHouseOptions> = {}, limits: Reco
           [decodeId('upload', uploadId)],
         )
         if (rows.length === 0) break
+        // A seal that was overtaken here is taken up by whoever sweeps.
+        if (round > 5) await place.sweeper.sweep()
       }
       return this.get(uploadId)
     },
@@ -100,7 +102,7 @@ const cutting =
       ...(start > 0 && { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` }),
     })
     if (rest.length <= cutBytes) return void response.end(rest)
-    response.write(rest.subarray(0, cutBytes), () => setTimeout(() => response.destroy(), 5))
+    response.write(rest.subarray(0, cutBytes), () => setTimeout(() => response.destroy(), 30))
   }
 
 describe('an import', () => {
@@ -134,8 +136,11 @@ describe('an import', () => {
     expect((await client.contentOf(ended)).equals(content)).toBe(true)
     expect(answers.length).toBeGreaterThan(10)
     expect(answers[0]).toEqual({ range: undefined, ifRange: undefined })
-    for (const { range, ifRange } of answers.slice(1))
-      expect([range, ifRange]).toEqual([expect.stringMatching(/^bytes=[1-9]/), '"v1"'])
+    // What was cut before a byte of it was stored is asked for from its beginning again.
+    const continued = answers.filter(({ range }) => range !== undefined)
+    expect(continued.length).toBeGreaterThan(10)
+    for (const { range, ifRange } of continued)
+      expect([range, ifRange]).toEqual([expect.stringMatching(/^bytes=[1-9]\d*-$/), '"v1"'])
   })
 
   it('begins anew when the file has changed meanwhile', async () => {
@@ -162,7 +167,7 @@ describe('an import', () => {
       expect(request.headers.range).toBeUndefined()
       if (requestsCount++ > 0) return void response.end(content)
       response.writeHead(200, { 'content-length': content.length })
-      response.write(content.subarray(0, 200_000), () => setTimeout(() => response.destroy(), 5))
+      response.write(content.subarray(0, 200_000), () => setTimeout(() => response.destroy(), 30))
     })
     const client = await newClient()
     const ended = await client.runToEnd((await client.create({ url: origin })).upload_id)
