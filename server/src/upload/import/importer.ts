@@ -199,7 +199,9 @@ async function afterFailure(
   const { tenantId } = hold
   if (problem.code === 'internal') log.error('import.failed', { error: problem.cause ?? problem })
   const now = await find(deps, session)
-  if (now?.epoch !== session.epoch || now.state !== 'receiving') return
+  if (now?.epoch !== session.epoch || now.ended_at !== null) return
+  // All had come before the source broke off.
+  if (now.state === 'sealing') return void (await seal.seal(tenantId, now.id).catch(() => {}))
   // A step forward earns new attempts; a hand-back at the end of a process costs none.
   const hasAdvanced = now.received_bytes > session.received_bytes
   const attempts = isStopping ? session.attempts - 1 : hasAdvanced ? 1 : session.attempts
