@@ -182,7 +182,7 @@ test('an import is fetched in the background, over a line that breaks and a proc
   const url = `http://127.0.0.1:${(origin.address() as AddressInfo).port}/a/thing.bin?secret=1`
   const begun = await house.client.call('createImport', { body: { url } })
   expect(begun).toMatchObject({ kind: 'import', state: 'receiving', source: url.split('?')[0] })
-  await expect.poll(() => requestsCount, { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => requestsCount).toBe(1)
   await delay(300)
   await house.kill()
   await house.start()

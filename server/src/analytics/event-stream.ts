@@ -69,8 +69,8 @@ export function createEventStream({ database, wake, clock, log }: EventStreamDep
     let told = 0
     for (const audience of audiences) {
       for (const subscription of audience ?? []) {
-        const { joinedAt, ahead } = subscription
-        if (joinedAt >= rowNumber || (ahead && !isAfter(row, ahead))) continue
+        const { tenantId, joinedAt, ahead } = subscription
+        if (tenantId !== row.tenant_id || joinedAt >= rowNumber || (ahead && !isAfter(row, ahead))) continue
         subscription.push((event ??= toEvent(row)))
         if (++told % watchersPerTurn === 0) await nextTurn()
       }
@@ -149,6 +149,7 @@ export function createEventStream({ database, wake, clock, log }: EventStreamDep
       const after = asked ?? (options.jobRowId === undefined ? joinedPosition : beginning)
       const [audiences, key] = options.jobRowId === undefined ? [byTenant, options.tenantId] : [byJob, options.jobRowId]
       const subscription = new Subscription({
+        tenantId: options.tenantId,
         joinedAt: rowsCount,
         ...(asked && isAfter(asked, joinedPosition) && { ahead: asked }),
         start: { id: formatPosition(after), data: undefined },

@@ -12,6 +12,8 @@ export interface StreamEvent {
 }
 
 export interface SubscriptionOptions {
+  /** Row id; nothing of another tenant is pushed to him, whatever he watches. */
+  tenantId: number
   /** How many rows the follower had told when he joined. */
   joinedAt: number
   /** Where he already was when another process had told him more than this one has yet. */
@@ -30,6 +32,7 @@ const over: Result = { done: true, value: undefined }
 
 /** Its own iterator, for one reader who asks for one event after the other. */
 export class Subscription implements AsyncIterableIterator<StreamEvent, undefined> {
+  readonly tenantId: number
   readonly joinedAt: number
   readonly ahead: OutboxPosition | undefined
   #start: StreamEvent | undefined
@@ -39,6 +42,7 @@ export class Subscription implements AsyncIterableIterator<StreamEvent, undefine
   #onEnd: SubscriptionOptions['onEnd'] | undefined
 
   constructor(options: SubscriptionOptions) {
+    this.tenantId = options.tenantId
     this.joinedAt = options.joinedAt
     this.ahead = options.ahead
     this.#start = options.start

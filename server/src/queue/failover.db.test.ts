@@ -85,7 +85,7 @@ describe('when the primary is back', () => {
     faults.down = true
     await queue.push(pool, await tasks.dispatch(pool, 1))
     faults.down = false
-    await expect.poll(async () => ((await queue.intact()) ? queue.kind : 'told'), { timeout: 10_000 }).toBe('told')
+    await expect.poll(async () => ((await queue.intact()) ? queue.kind : 'told')).toBe('told')
     expect([queue.kind, await queue.intact()]).toEqual(['bullmq', true])
     const anew = await tasks.admitAnew(pool)
     await queue.push(pool, anew)
