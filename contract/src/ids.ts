@@ -13,6 +13,8 @@ export const idPrefixes = {
   job: 'job',
   task: 'task',
   batch: 'batch',
+  schedule: 'sched',
+  control: 'ctrl',
   upload: 'upload',
   import_source: 'source',
   worker: 'worker',
@@ -35,3 +37,4 @@ export type OutputId = Id<'output'>
 export type PipelineId = Id<'pipeline'>
 export type JobId = Id<'job'>
 export type TaskId = Id<'task'>
+export type BatchId = Id<'batch'>

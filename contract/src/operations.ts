@@ -3,6 +3,7 @@
 
 import { Type, type Static, type TSchema } from 'typebox'
 import { AdminMetrics, DoctorReport, QueueResource, WorkerResource } from './resources/admin.ts'
+import { BatchChange, BatchItemResource, BatchOrder, BatchPlan, BatchResource } from './resources/batch.ts'
 import { EventResource, SearchHit } from './resources/event.ts'
 import { FileResource, FileVersionResource, UploadResult } from './resources/file.ts'
 import { ApiKeyResource, PrincipalResource, SessionResource } from './resources/identity.ts'
@@ -11,7 +12,16 @@ import { LinkResource } from './resources/link.ts'
 import { PipelineResource, ProcessorResource } from './resources/pipeline.ts'
 import { FieldError } from './resources/problem.ts'
 import { ImportSourceResource, UploadPartResource, UploadResource } from './resources/upload.ts'
-import { jobStates, lanes, roles, uploadKinds, uploadPartStates, uploadStates } from './states.ts'
+import {
+  batchItemStates,
+  batchStates,
+  jobStates,
+  lanes,
+  roles,
+  uploadKinds,
+  uploadPartStates,
+  uploadStates,
+} from './states.ts'
 
 export interface Operation {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
@@ -69,6 +79,7 @@ const MadeLink = Type.Object({
   ...LinkResource.properties,
   url: Type.String({ description: 'Server path; needs no credentials. It is shown once.' }),
 })
+const BatchParams = Type.Object({ batch_id: Type.String({ maxLength: 100 }) })
 const Credentials = Type.Object({
   email: Type.String({ minLength: 3, maxLength: 320 }),
   password: Type.String({ minLength: 1, maxLength: 1_000 }),
@@ -620,6 +631,90 @@ export const operations = {
     status: 200,
     response: EventResource,
     responseType: 'text/event-stream',
+  },
+
+  // Batches
+  createBatch: {
+    method: 'POST',
+    path: '/batches',
+    tag: 'batches',
+    summary: 'Run a pipeline over many files: those that a query finds, or those that a manifest lists',
+    body: BatchOrder,
+    status: 202,
+    response: Type.Object({ ...BatchResource.properties, plan: BatchPlan }),
+  },
+  listBatches: {
+    method: 'GET',
+    path: '/batches',
+    tag: 'batches',
+    summary: 'Batches of the tenant, newest first',
+    query: Type.Object({
+      ...page,
+      status: Type.Optional(Type.Enum([...batchStates])),
+      schedule_id: Type.Optional(Type.String({ maxLength: 100 })),
+    }),
+    status: 200,
+    response: List(BatchResource),
+  },
+  getBatch: {
+    method: 'GET',
+    path: '/batches/{batch_id}',
+    tag: 'batches',
+    summary: 'One batch with its counts',
+    params: BatchParams,
+    status: 200,
+    response: BatchResource,
+  },
+  updateBatch: {
+    method: 'PATCH',
+    path: '/batches/{batch_id}',
+    tag: 'batches',
+    summary: 'Pause or resume a batch, or change its concurrency and what failures it tolerates, while it runs',
+    params: BatchParams,
+    body: BatchChange,
+    status: 200,
+    response: BatchResource,
+  },
+  cancelBatch: {
+    method: 'POST',
+    path: '/batches/{batch_id}/cancel',
+    tag: 'batches',
+    summary: 'Cancel a batch and its live jobs',
+    params: BatchParams,
+    status: 202,
+    response: BatchResource,
+  },
+  redriveBatch: {
+    method: 'POST',
+    path: '/batches/{batch_id}/redrive',
+    tag: 'batches',
+    summary: 'Run what failed of an ended batch again, and what was cancelled where that is asked for',
+    params: BatchParams,
+    body: Type.Object({
+      cancelled: Type.Optional(Type.Boolean({ description: 'Also what was cancelled or never started.' })),
+    }),
+    status: 202,
+    response: BatchResource,
+  },
+  listBatchItems: {
+    method: 'GET',
+    path: '/batches/{batch_id}/items',
+    tag: 'batches',
+    summary: 'Items of a batch in their order',
+    params: BatchParams,
+    query: Type.Object({ ...page, state: Type.Optional(Type.Enum([...batchItemStates])) }),
+    status: 200,
+    response: List(BatchItemResource),
+  },
+  getBatchReport: {
+    method: 'GET',
+    path: '/batches/{batch_id}/report',
+    tag: 'batches',
+    summary: 'What became of each item, as CSV',
+    params: BatchParams,
+    query: Type.Object({ state: Type.Optional(Type.Enum([...batchItemStates])) }),
+    status: 200,
+    responseType: 'application/octet-stream',
   },
 
   // Pipelines

@@ -206,6 +206,31 @@ export const problems = {
   job_not_ended: kind(409, 'The job is still running.', 'Wait for its end or cancel it.', true),
   job_ended: kind(409, 'The job has already ended.', 'Retry it or start a new one.'),
 
+  // Batches
+  manifest_invalid: kind(
+    422,
+    'The manifest cannot be used.',
+    'Give one file id or name a line, as CSV with a column file_id or name, or as lines of JSON.',
+  ),
+  batch_too_large: kind(
+    422,
+    'The batch would have more items than a batch may have.',
+    'Narrow the query, or split the manifest.',
+  ),
+  too_many_batches: kind(
+    409,
+    'The tenant has as many live batches as it may have.',
+    'Wait for one to end, or cancel one.',
+    true,
+  ),
+  batch_not_ended: kind(409, 'The batch has not ended.', 'Wait for its end or cancel it.', true),
+  batch_ended: kind(409, 'The batch has already ended.', 'Redrive what failed, or create another batch.'),
+  batch_failures_exceeded: kind(
+    422,
+    'More items failed than the batch tolerates.',
+    'See the report for the reasons, then redrive what failed and what was not started.',
+  ),
+
   // Outcomes of processing, told to the owner of the file
   file_unreadable: kind(
     422,

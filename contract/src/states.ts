@@ -63,6 +63,28 @@ export const uploadPartStates = ['missing', 'stored'] as const
 export const importSourceKinds = ['s3', 'sftp', 'folder'] as const
 export type ImportSourceKind = (typeof importSourceKinds)[number]
 
+export const batchStates = [
+  'running',
+  'paused',
+  'stopping',
+  'cancelling',
+  'completed',
+  'completed_with_errors',
+  'stopped',
+  'cancelled',
+] as const
+export type BatchState = (typeof batchStates)[number]
+
+/** States that a batch leaves by a redrive only. */
+export const batchEndStates = ['completed', 'completed_with_errors', 'stopped', 'cancelled'] as const
+export const isBatchEnded = (state: BatchState): boolean => (batchEndStates as readonly BatchState[]).includes(state)
+
+export const batchItemStates = ['pending', 'running', 'succeeded', 'failed', 'cancelled'] as const
+export type BatchItemState = (typeof batchItemStates)[number]
+
+export const manifestFormats = ['csv', 'jsonl'] as const
+export type ManifestFormat = (typeof manifestFormats)[number]
+
 export const roles = ['admin', 'user', 'read-only'] as const
 /** What a principal may do inside one tenant. */
 export type Role = (typeof roles)[number]

@@ -11,6 +11,8 @@ export const EventResource = Type.Object(
       'job.ended',
       'step.started',
       'step.ended',
+      'batch.progress',
+      'batch.ended',
       'upload.progress',
       'upload.ended',
     ]),

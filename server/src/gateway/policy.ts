@@ -74,6 +74,15 @@ export const policy = {
   jobEvents: readers,
   tenantEvents: readers,
 
+  createBatch: writers,
+  listBatches: readers,
+  getBatch: readers,
+  updateBatch: writers,
+  cancelBatch: writers,
+  redriveBatch: writers,
+  listBatchItems: readers,
+  getBatchReport: readers,
+
   listPipelines: readers,
   getPipeline: readers,
   createPipeline: admins, // A pipeline becomes the default of every upload of its types.

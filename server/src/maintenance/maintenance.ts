@@ -9,10 +9,12 @@ import type { Ids } from '../platform/ids.ts'
 import type { Log } from '../platform/log.ts'
 import type { Service } from '../platform/service.ts'
 import type { WakeBus } from '../platform/wake.ts'
+import type { BatchRunner } from '../processing/batches/batch-runner.ts'
 import type { Engine } from '../processing/engine.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import type { Quota } from '../tenants/quota.ts'
 import { createAdmission, dispatchLeaseMsDefault } from './admission.ts'
+import { createBatchKeeper } from './batch-keeper.ts'
 import { createCanceller } from './canceller.ts'
 import { createDemand } from './demand.ts'
 import { createDuty } from './duty.ts'
@@ -28,6 +30,7 @@ export interface MaintenanceDependencies {
   queue: ReadyQueue
   engine: Engine
   quota: Quota
+  batchRunner?: BatchRunner
   wake: WakeBus
   clock: Clock
   ids: Ids
@@ -108,6 +111,7 @@ export function createMaintenance(deps: MaintenanceDependencies): Service[] {
     createRescuer(duty),
     createPromoter(duty),
     createCanceller(duty),
+    ...(deps.batchRunner ? [createBatchKeeper({ ...duty, batchRunner: deps.batchRunner })] : []),
     createDemand({ ...duty, pool }),
     createRetention({ ...duty, quota }),
   ]

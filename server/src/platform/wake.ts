@@ -1,7 +1,7 @@
 // A tap on the shoulder between parts and processes: "there is something new". A wake may be lost, doubled or late;
 // whoever waits for one also looks for himself at intervals, so that nothing depends on its arrival.
 
-export const wakeTopics = ['backlog', 'ready', 'outbox', 'cancel'] as const
+export const wakeTopics = ['backlog', 'ready', 'outbox', 'cancel', 'batch'] as const
 export type WakeTopic = (typeof wakeTopics)[number]
 
 export interface WakeBus {

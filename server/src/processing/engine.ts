@@ -222,11 +222,35 @@ export async function startJob(
   deps: AdvanceDependencies,
   start: StartJob,
 ): Promise<{ jobId: JobGraph['job']['id']; remainingMs: number }> {
-  const { definition, file, tenantId, fileId, fileVersion, pipelineVersionId, lane, createdBy } = start
+  const { file, fileId } = start
   // The row's id is not known before it is written; the graph gets along with any.
   const jobId = 0 as JobGraph['job']['id']
+  const graph = toNewGraph(deps, { jobId, virtualMs: 0, start })
+  const files = new Map<number, EngineFile>([
+    [jobId, { ...file, metadata: file.metadata ?? {}, jobId, fileId, current: true, state: 'quarantined', found: {} }],
+  ])
+  const tasks = await advanceJobs(tx, [graph], deps, files)
+  graph.conclude()
+  const remainingMs = graph.remainingMs()
+  const inserted = await tx.insertJob({
+    ...graph.job,
+    remainingMs,
+    parentJobId: start.parentJobId,
+    steps: graph.steps,
+    tasks,
+  })
+  return { jobId: inserted, remainingMs }
+}
+
+/** The graph of a job that is about to be written: everything waits. */
+export function toNewGraph(
+  deps: AdvanceDependencies,
+  job: { jobId: JobGraph['job']['id']; virtualMs: number; start: Omit<StartJob, 'parentJobId'> },
+): JobGraph {
+  const { jobId, virtualMs } = job
+  const { definition, file, tenantId, fileId, fileVersion, pipelineVersionId, lane, createdBy } = job.start
   const names = Object.keys(definition.steps)
-  const graph = new JobGraph({
+  return new JobGraph({
     job: {
       id: jobId,
       tenantId,
@@ -239,7 +263,7 @@ export async function startJob(
       progressPercent: 0,
       recordsCount: null,
       problem: null,
-      virtualMs: 0,
+      virtualMs,
       createdBy,
     },
     steps: names.map((name, position) => ({
@@ -259,20 +283,6 @@ export async function startJob(
       costMs: deps.estimates.costMs(step.uses, file.sizeBytes),
     }),
   })
-  const files = new Map<number, EngineFile>([
-    [jobId, { ...file, metadata: file.metadata ?? {}, jobId, fileId, current: true, state: 'quarantined', found: {} }],
-  ])
-  const tasks = await advanceJobs(tx, [graph], deps, files)
-  graph.conclude()
-  const remainingMs = graph.remainingMs()
-  const inserted = await tx.insertJob({
-    ...graph.job,
-    remainingMs,
-    parentJobId: start.parentJobId,
-    steps: graph.steps,
-    tasks,
-  })
-  return { jobId: inserted, remainingMs }
 }
 
 function addRecords(graph: JobGraph, step: string, count: number): void {

@@ -76,6 +76,83 @@ export async function insertJob(sql: Sql, job: NewJob): Promise<RowId<'job'>> {
   return rows[0]!.id
 }
 
+/** Ids for jobs that are about to be written, and where the tenant stands in the virtual time of the lane. */
+export async function reserveJobIds(
+  sql: Sql,
+  wanted: { tenantId: number; lane: number; count: number },
+): Promise<{ jobIds: RowId<'job'>[]; presentMs: number }> {
+  const { rows } = await sql.query<{ ids: RowId<'job'>[]; present_ms: number }>(
+    `select array(select nextval(pg_get_serial_sequence('job', 'id')) from generate_series(1, $3)) as ids,
+       coalesce((select virtual_ms[$2::int + 1] from tenant_schedule where tenant_id = $1), 0) as present_ms`,
+    [wanted.tenantId, wanted.lane, wanted.count],
+  )
+  // A select without from has one row; drivers may give the elements of an array of bigint as text.
+  const [row] = rows
+  return { jobIds: (row?.ids ?? []).map((id) => Number(id) as RowId<'job'>), presentMs: row?.present_ms ?? 0 }
+}
+
+export type ReservedJob = EngineJob & { remainingMs: number; steps: readonly EngineStep[] }
+
+/** Many jobs with their steps and events. Their ids were reserved, so tasks can be written beside them. */
+export async function insertJobs(sql: Sql, jobs: readonly ReservedJob[]): Promise<void> {
+  const steps = jobs.flatMap((job) => job.steps.map((step) => ({ ...step, tenantId: job.tenantId })))
+  await sql.query(
+    `with new_jobs as (
+       insert into job (id, tenant_id, file_id, file_version, pipeline_version_id, lane, state, steps_pending,
+         progress_percent, problem, estimated_end_at, created_by, virtual_ms, finished_at)
+       select id, tenant_id, file_id, file_version, pipeline_version_id, lane, state, steps_pending, progress_percent,
+         problem::jsonb, now() + remaining_ms * interval '1 ms', created_by, virtual_ms,
+         case when state in ('completed', 'completed_with_errors', 'failed', 'cancelled') then now() end
+       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[], $5::bigint[], $6::smallint[], $7::text[], $8::int[],
+         $9::real[], $10::text[], $11::float8[], $12::text[], $13::bigint[])
+         as j(id, tenant_id, file_id, file_version, pipeline_version_id, lane, state, steps_pending, progress_percent,
+           problem, remaining_ms, created_by, virtual_ms)
+     ), new_steps as (
+       insert into job_step (job_id, name, tenant_id, position, state, tasks_total, tasks_pending, problem, finished_at)
+       select job_id, name, tenant_id, position, state, tasks_total, tasks_total, problem::jsonb,
+         case when state not in ('waiting', 'running') then now() end
+       from unnest($14::bigint[], $15::text[], $16::bigint[], $17::smallint[], $18::text[], $19::int[], $20::text[])
+         as s(job_id, name, tenant_id, position, state, tasks_total, problem)
+     )
+     insert into outbox (tenant_id, type, job_id, file_id, data)
+     select tenant_id, 'job.created', id, file_id, jsonb_build_object('status', state, 'progress', 0)
+     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $7::text[]) as j(id, tenant_id, file_id, state)`,
+    [
+      jobs.map(({ id }) => id),
+      jobs.map(({ tenantId }) => tenantId),
+      jobs.map(({ fileId }) => fileId),
+      jobs.map(({ fileVersion }) => fileVersion),
+      jobs.map(({ pipelineVersionId }) => pipelineVersionId),
+      jobs.map(({ lane }) => lane),
+      jobs.map(({ state }) => state),
+      jobs.map(({ stepsPending }) => stepsPending),
+      jobs.map(({ progressPercent }) => progressPercent),
+      jobs.map(({ problem }) => toJson(problem)),
+      jobs.map(({ remainingMs }) => remainingMs),
+      jobs.map(({ createdBy }) => createdBy),
+      jobs.map(({ virtualMs }) => virtualMs),
+      steps.map(({ jobId }) => jobId),
+      steps.map(({ name }) => name),
+      steps.map(({ tenantId }) => tenantId),
+      steps.map(({ position }) => position),
+      steps.map(({ state }) => state),
+      steps.map(({ tasksTotal }) => tasksTotal),
+      steps.map(({ problem }) => toJson(problem)),
+    ],
+  )
+}
+
+/** Live jobs are being cancelled from here on; the canceller does the rest. Answers how many that concerns. */
+export async function requestCancel(sql: Sql, tenantId: number, jobIds: readonly number[]): Promise<number> {
+  const { rowCount } = await sql.query(
+    `update job set state = 'cancelling', cancel_requested_at = now()
+     where id = any(array(select id from job where tenant_id = $1 and id = any($2::bigint[])
+       and state in ('queued', 'running', 'paused') order by id for no key update))`,
+    [tenantId, jobIds],
+  )
+  return rowCount
+}
+
 const toJson = (problem: StoredProblem | null): string | null => (problem === null ? null : JSON.stringify(problem))
 
 interface JobRow {

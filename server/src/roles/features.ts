@@ -19,6 +19,10 @@ import type { Tx } from '../platform/database.ts'
 import { createIdempotency, type Idempotency } from '../platform/idempotency.ts'
 import type { RouteGroup } from '../platform/routes.ts'
 import type { OperationId } from '@millrace/contract'
+import { createBatchRunner, type BatchRunner } from '../processing/batches/batch-runner.ts'
+import { batchRoutes } from '../processing/batches/batch-routes.ts'
+import { createBatches } from '../processing/batches/batches.ts'
+import { createBulkSubmission } from '../processing/bulk-submission.ts'
 import { createCatalogue, type Catalogue } from '../processing/catalogue.ts'
 import { createEngine, type Engine } from '../processing/engine.ts'
 import type { EngineStore } from '../processing/engine-store.ts'
@@ -49,6 +53,7 @@ export interface Features {
   readonly estimates: Estimates
   readonly eventStream: EventStream
   readonly figures: Figures
+  readonly batchRunner: BatchRunner
   /** Operations of role api. Together with those of uploadRoutes they are all that the contract has. */
   readonly apiRoutes: RouteGroup<Exclude<OperationId, UploadOperation>>
   readonly uploadRoutes: UploadFeatures['routes']
@@ -72,6 +77,9 @@ export async function createFeatures(parts: Parts): Promise<Features> {
   const estimates = createEstimates({ store: createEstimateStore(database), catalogue, clock, log })
   const engine = createEngine({ store: engineStore, catalogue, estimates, random: Math.random })
   const submission = createJobSubmission({ store: engineStore, pipelines, catalogue, estimates, clock })
+  const bulk = createBulkSubmission({ store: engineStore, pipelines, catalogue, estimates })
+  const batchRunner = createBatchRunner({ database, vault, searchIndex, bulk, wake, log })
+  const batch = batchRoutes({ database, batches: createBatches({ database, vault, pipelines, wake }) })
   const control = createJobControl({ engine, wake })
   const serveObject = createServeObject({ database, vault, ids })
   const metadataBytesMax = async (tx: Tx, tenantId: number): Promise<number> =>
@@ -98,14 +106,18 @@ export async function createFeatures(parts: Parts): Promise<Features> {
     estimates,
     eventStream,
     figures,
+    batchRunner,
     apiRoutes: {
       ...identity,
       ...fileRoutes({ database, files, searchIndex, serveObject, wake }),
       ...downloadRoutes({ database, links, serveObject, serveZip }),
       ...jobs,
       ...pipeline,
+      ...batch,
       ...analyticsRoutes({ database, eventStream, figures, parts: parts.descriptions }),
       createApiKey: idempotency.wrap('createApiKey', identity.createApiKey),
+      createBatch: idempotency.wrap('createBatch', batch.createBatch),
+      redriveBatch: idempotency.wrap('redriveBatch', batch.redriveBatch),
       createJob: idempotency.wrap('createJob', jobs.createJob),
       createPipeline: idempotency.wrap('createPipeline', pipeline.createPipeline),
     },

@@ -2,7 +2,15 @@
 // entries of his tenant only, by row-level security.
 
 import { decodeCursor, encodeCursor } from '../platform/cursor.ts'
-import { deleteEntry, findEntry, hideEntry, searchEntries, upsertEntry, type EntryRow } from './search-entry.sql.ts'
+import {
+  deleteEntry,
+  findEntry,
+  hideEntry,
+  matchEntries,
+  searchEntries,
+  upsertEntry,
+  type EntryRow,
+} from './search-entry.sql.ts'
 import type { SearchIndex, SearchResult } from './search-index.ts'
 import { metadataText, namePieces, parseQuery, snippetOf, toSearchText, type SearchTerm } from './search-text.ts'
 
@@ -41,8 +49,7 @@ export function createPostgresSearch(): SearchIndex {
       if (required.length === 0) return { results: [], nextCursor: null }
       const limit = Math.min(query.limit, limitMax)
       const rows = await searchEntries(tx, {
-        required: required.map(({ words, kind, unfinished }) => ({ words, isWord: kind === 'word', unfinished })),
-        excluded: terms.filter(({ excluded }) => excluded).map(({ words }) => words),
+        ...toWords(terms),
         ...(query.contentType !== undefined && { contentType: withoutNul(query.contentType) }),
         ...(after !== undefined && { after: { score: after[0], fileId: after[1] } }),
         candidatesCountMax,
@@ -55,8 +62,19 @@ export function createPostgresSearch(): SearchIndex {
         nextCursor: last === undefined ? null : encodeCursor(question, [last.score, last.file_id]),
       }
     },
+    async match(tx, { text, afterFileId, limit }) {
+      const words = toWords(parseQuery(withoutNul(text)))
+      return words.required.length === 0 ? [] : matchEntries(tx, { ...words, afterFileId, limit })
+    },
   }
 }
+
+const toWords = (terms: readonly SearchTerm[]) => ({
+  required: terms
+    .filter(({ excluded }) => !excluded)
+    .map(({ words, kind, unfinished }) => ({ words, isWord: kind === 'word', unfinished })),
+  excluded: terms.filter(({ excluded }) => excluded).map(({ words }) => words),
+})
 
 const toResult = (row: EntryRow, terms: readonly SearchTerm[]): SearchResult => ({
   fileId: row.file_id,

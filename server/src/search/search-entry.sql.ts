@@ -80,20 +80,12 @@ const snippetBodyLengthMax = 200_000
 export async function searchEntries(sql: Sql, query: EntryQuery): Promise<EntryRow[]> {
   const values: unknown[] = []
   const $ = (value: unknown): string => `$${values.push(value)}`
-  const required = query.required.map(({ words, isWord, unfinished }) => {
-    const parameter = `${$(words)}::text`
-    const whole = `phraseto_tsquery('simple', ${parameter})`
-    // A query's text ends with its last word, so what is appended belongs to that. No word, no query: null.
-    const beginning = `(nullif(${whole}::text, '') || ':*')::tsquery`
-    const piece = `(nullif(${whole}::text, '') || ':*D')::tsquery`
-    return unfinished ? beginning : isWord ? `(${whole} || coalesce(${piece}, ''::tsquery))` : whole
-  })
-  const excluded = query.excluded.map((words) => `!!phraseto_tsquery('simple', ${$(words)}::text)`)
+  const words = wordsQuery(query, $)
   const type = query.contentType === undefined ? '' : `and ${typeCondition(query.contentType, $)}`
   const after =
     query.after && `where (score, file_id) < (${$(query.after.score)}::float8, ${$(query.after.fileId)}::bigint)`
   const { rows } = await sql.query<EntryRow>(
-    `with q as (select ${[...required, ...excluded].join(' && ')} as query),
+    `with q as (select ${words} as query),
      candidate as (
        select e.* from search_entry e, q where e.document @@ q.query and not e.hidden ${type}
        order by e.file_id desc limit ${$(query.candidatesCountMax)}
@@ -106,6 +98,36 @@ export async function searchEntries(sql: Sql, query: EntryQuery): Promise<EntryR
     values,
   )
   return rows
+}
+
+/** In the order of their files. */
+export async function matchEntries(
+  sql: Sql,
+  query: Pick<EntryQuery, 'required' | 'excluded' | 'limit'> & { afterFileId: number },
+): Promise<number[]> {
+  const values: unknown[] = []
+  const $ = (value: unknown): string => `$${values.push(value)}`
+  const { rows } = await sql.query<{ file_id: number }>(
+    `with q as (select ${wordsQuery(query, $)} as query)
+     select e.file_id from search_entry e, q
+     where e.document @@ q.query and not e.hidden and e.file_id > ${$(query.afterFileId)}
+     order by e.file_id limit ${$(query.limit)}`,
+    values,
+  )
+  return rows.map((row) => row.file_id)
+}
+
+function wordsQuery(query: Pick<EntryQuery, 'required' | 'excluded'>, $: (value: unknown) => string): string {
+  const required = query.required.map(({ words, isWord, unfinished }) => {
+    const parameter = `${$(words)}::text`
+    const whole = `phraseto_tsquery('simple', ${parameter})`
+    // A query's text ends with its last word, so what is appended belongs to that. No word, no query: null.
+    const beginning = `(nullif(${whole}::text, '') || ':*')::tsquery`
+    const piece = `(nullif(${whole}::text, '') || ':*D')::tsquery`
+    return unfinished ? beginning : isWord ? `(${whole} || coalesce(${piece}, ''::tsquery))` : whole
+  })
+  const excluded = query.excluded.map((words) => `!!phraseto_tsquery('simple', ${$(words)}::text)`)
+  return [...required, ...excluded].join(' && ')
 }
 
 const firstWord = ({ required }: EntryQuery): string => required[0]?.words.split(' ')[0] ?? ''

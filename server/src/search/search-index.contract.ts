@@ -39,6 +39,18 @@ export function describeSearchIndex(name: string, open: () => Promise<SearchInde
       (await search(text, query)).results.map((result) => result.fileId)
     const fresh = (): void => void (tenantId += 1)
 
+    it('lists every file that a text finds in the order of their ids', async () => {
+      fresh()
+      const ids: number[] = []
+      for (let index = 0; index < 5; index++) ids.push(await put({ body: 'the invoice of march' }))
+      await put({ body: 'the receipt of march' })
+      const match = (afterFileId: number, limit: number, text = 'invoice march') =>
+        under.withTenant(tenantId, (tx) => under.index.match(tx, { text, afterFileId, limit }))
+      expect(await match(0, 3)).toEqual(ids.slice(0, 3))
+      expect(await match(ids[2]!, 10)).toEqual(ids.slice(3))
+      expect(await match(0, 10, '-invoice')).toEqual([])
+    })
+
     it('finds by name, metadata and text, in that order of worth', async () => {
       fresh()
       const inText = await put({ body: 'the invoice was paid in march' })

@@ -44,4 +44,6 @@ export interface SearchIndex {
    * Problem('invalid_request') for a cursor of another query.
    */
   search(tx: Tx, query: SearchQuery): Promise<{ results: SearchResult[]; nextCursor: string | null }>
+  /** Every file that the text finds, in the order of their ids, a page at a time; a text without words finds none. */
+  match(tx: Tx, query: { text: string; afterFileId: number; limit: number }): Promise<number[]>
 }

@@ -1,19 +1,26 @@
 // A whole engine over a test database, with a worker whose processors are functions of the test.
 
+import { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { StageName } from '@millrace/contract'
 import { createMaintenance } from '../../maintenance/maintenance.ts'
 import { systemClock } from '../../platform/clock.ts'
 import { systemIds, type RowId } from '../../platform/ids.ts'
+import { Problem } from '../../platform/problem.ts'
 import { startServices } from '../../platform/lifecycle.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createLocalWakeBus } from '../../platform/wake.ts'
 import { createInProcessQueue } from '../../queue/in-process.ts'
 import { createPostgresSearch } from '../../search/postgres.ts'
+import type { Vault } from '../../storage/vault.ts'
 import { createQuota } from '../../tenants/quota.ts'
 import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
 import type { Catalogue } from '../catalogue.ts'
+import { acceptRank } from '../content-type.ts'
 import type { PipelineDefinition } from '../definition.ts'
+import { createBatchRunner } from '../batches/batch-runner.ts'
+import { createBatches } from '../batches/batches.ts'
+import { createBulkSubmission } from '../bulk-submission.ts'
 import { createTaskDesk } from '../desk.ts'
 import { createEngine } from '../engine.ts'
 import { createEstimateStore } from '../estimate.sql.ts'
@@ -21,7 +28,7 @@ import { createEstimates } from '../estimates.ts'
 import { createJobControl } from '../job-control.ts'
 import { readJob } from '../job-resource.ts'
 import { createJobSubmission } from '../job-submission.ts'
-import type { Pipelines } from '../pipelines.ts'
+import type { PipelineStore } from '../pipelines.ts'
 import { createSqlStore } from '../sql-store.ts'
 import type { TaskAssignment, TaskOutcome, TaskOutput } from '../task.ts'
 import { testObject } from './test-rows.ts'
@@ -60,13 +67,16 @@ export async function createEngineHouse({ maintained = true } = {}) {
   const quota = createQuota({ database })
   const work: Record<string, Work> = {}
   let pipeline: { pipelineVersionId: number; definition: PipelineDefinition } | undefined
-  const pipelines: Pipelines = {
-    choose: async () => {
+  const pipelines: Pick<PipelineStore, 'choose' | 'find'> = {
+    choose: async (_, { contentType }) => {
       if (pipeline === undefined) throw new Error('the test has no pipeline')
+      if (acceptRank(pipeline.definition.accept, contentType) === 0) throw new Problem('pipeline_not_accepted')
       return { ...pipeline, name: pipeline.definition.name, number: 1 }
     },
+    find: async () => undefined,
   }
-  const store = createSqlStore({ database, pipelines, quota, searchIndex: createPostgresSearch() })
+  const searchIndex = createPostgresSearch()
+  const store = createSqlStore({ database, pipelines, quota, searchIndex })
   const estimates = createEstimates({
     store: createEstimateStore(database),
     catalogue: testCatalogue,
@@ -77,8 +87,20 @@ export async function createEngineHouse({ maintained = true } = {}) {
   const engine = createEngine(deps)
   const submission = createJobSubmission({ ...deps, pipelines, clock })
   const control = createJobControl({ engine, wake })
+  const bulk = createBulkSubmission({ ...deps, pipelines })
+  /** What objects hold, for those that are read. */
+  const contents = new Map<string, Iterable<string | Uint8Array>>()
+  const vault: Pick<Vault, 'read'> = {
+    read: async ({ objectId }) => {
+      const content = contents.get(objectId)
+      if (content === undefined) throw new Problem('object_damaged')
+      return Readable.from(content)
+    },
+  }
+  const batchRunner = createBatchRunner({ database, vault, searchIndex, bulk, wake, log: silentLog })
+  const batches = createBatches({ database, vault, pipelines, wake })
   const desk = createTaskDesk({ store, engine, queue, estimates, wake, clock, log: silentLog, worker: 'worker_test' })
-  const maintenance = { database, queue, engine, quota, wake, clock, ids: systemIds, log: silentLog }
+  const maintenance = { database, queue, engine, quota, wake, clock, ids: systemIds, log: silentLog, batchRunner }
   const stopping = new AbortController()
   const startMaintenance = () =>
     startServices(maintained ? createMaintenance(maintenance) : [], { clock, log: silentLog })
@@ -104,6 +126,10 @@ export async function createEngineHouse({ maintained = true } = {}) {
     queue,
     control,
     submission,
+    batches,
+    batchRunner,
+    contents,
+    searchIndex,
     wake,
     estimates,
     work,

@@ -1,0 +1,505 @@
+// Statements over batches and their items. Whoever moves items holds the lock of their batch and changes its counters in
+// the same transaction, which is why these cannot drift; a CHECK of the table holds the sum.
+
+import type { BatchItemState, BatchState, FileQuery } from '@millrace/contract'
+import type { Sql } from '../../platform/database.ts'
+import type { RowId } from '../../platform/ids.ts'
+import type { StoredProblem } from '../engine-store.ts'
+import type { BatchSource } from './batch-source.ts'
+
+/**
+ * For the rest of the transaction: tables that have just been filled have no statistics, and a plan that was made while
+ * they were small looks through all items for each of a chunk.
+ */
+export async function pinPlans(sql: Sql): Promise<void> {
+  await sql.query(
+    `select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)`,
+  )
+}
+
+export interface BatchRow {
+  id: RowId<'batch'>
+  tenant_id: number
+  name: string
+  pipeline: string | null
+  lane: number
+  source: BatchSource
+  state: BatchState
+  concurrency: number
+  tolerated_failure_percent: number | null
+  planned_to: number
+  planned_at: Date | null
+  round: number
+  redrive_states: BatchItemState[] | null
+  redriven_to: number
+  items_total: number
+  items_pending: number
+  items_running: number
+  items_succeeded: number
+  items_failed: number
+  items_cancelled: number
+  problem: StoredProblem | null
+  schedule_id: RowId<'schedule'> | null
+  created_by: string
+  created_at: Date
+  told_at: Date
+  finished_at: Date | null
+}
+
+export interface NewBatch {
+  tenantId: number
+  name: string
+  pipeline: string | null
+  lane: number
+  source: BatchSource
+  concurrency: number
+  toleratedFailurePercent: number | null
+  scheduleId: RowId<'schedule'> | null
+  createdBy: string
+}
+
+export async function insertBatch(sql: Sql, batch: NewBatch): Promise<RowId<'batch'>> {
+  const { rows } = await sql.query<{ id: RowId<'batch'> }>(
+    `insert into batch (tenant_id, name, pipeline, lane, source, concurrency, tolerated_failure_percent, schedule_id, created_by)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id`,
+    [
+      batch.tenantId,
+      batch.name,
+      batch.pipeline,
+      batch.lane,
+      JSON.stringify(batch.source),
+      batch.concurrency,
+      batch.toleratedFailurePercent,
+      batch.scheduleId,
+      batch.createdBy,
+    ],
+  )
+  // An insert that does not throw returns its row.
+  return rows[0]!.id
+}
+
+export async function findBatch(sql: Sql, tenantId: number, batchId: number): Promise<BatchRow | undefined> {
+  const { rows } = await sql.query<BatchRow>('select * from batch where tenant_id = $1 and id = $2', [
+    tenantId,
+    batchId,
+  ])
+  return rows[0]
+}
+
+/** Holds the row until the transaction ends; nothing when another holds it and `wait` is not asked for. */
+export async function lockBatch(
+  sql: Sql,
+  batch: { tenantId: number; batchId: number; wait: boolean },
+): Promise<BatchRow | undefined> {
+  const { rows } = await sql.query<BatchRow>(
+    `select * from batch where tenant_id = $1 and id = $2 for update ${batch.wait ? '' : 'skip locked'}`,
+    [batch.tenantId, batch.batchId],
+  )
+  return rows[0]
+}
+
+export interface BatchFilter {
+  tenantId: number
+  before?: number
+  state?: BatchState
+  scheduleId?: number
+  limit: number
+}
+
+/** Newest first. */
+export async function listBatches(sql: Sql, filter: BatchFilter): Promise<BatchRow[]> {
+  const values: unknown[] = [filter.tenantId, filter.limit]
+  const conditions = ['tenant_id = $1']
+  const also = (condition: string, value: unknown): void => {
+    if (value !== undefined) conditions.push(`${condition} $${values.push(value)}`)
+  }
+  also('id <', filter.before)
+  also('state =', filter.state)
+  also('schedule_id =', filter.scheduleId)
+  const { rows } = await sql.query<BatchRow>(
+    `select * from batch where ${conditions.join(' and ')} order by id desc limit $2`,
+    values,
+  )
+  return rows
+}
+
+export async function countLiveBatches(sql: Sql, tenantId: number): Promise<number> {
+  const { rows } = await sql.query<{ count: number }>(
+    'select count(*)::int as count from batch where tenant_id = $1 and finished_at is null',
+    [tenantId],
+  )
+  return rows[0]?.count ?? 0
+}
+
+/** Of all tenants, in the order of their ids. */
+export async function listLiveBatches(
+  sql: Sql,
+  page: { after: number; limit: number },
+): Promise<{ id: RowId<'batch'>; tenant_id: number }[]> {
+  const { rows } = await sql.query<{ id: RowId<'batch'>; tenant_id: number }>(
+    'select id, tenant_id from batch where finished_at is null and id > $1 order by id limit $2',
+    [page.after, page.limit],
+  )
+  return rows
+}
+
+/** What its owner may change of it. */
+export async function updateBatch(
+  sql: Sql,
+  batch: { batchId: number; state: BatchState; concurrency: number; toleratedFailurePercent: number | null },
+): Promise<void> {
+  await sql.query('update batch set state = $2, concurrency = $3, tolerated_failure_percent = $4 where id = $1', [
+    batch.batchId,
+    batch.state,
+    batch.concurrency,
+    batch.toleratedFailurePercent,
+  ])
+}
+
+export type ItemCounts = Partial<Record<BatchItemState, number>>
+
+/** Adds to the counters what has moved; what became more of all is the total. */
+export async function addCounts(sql: Sql, batchId: number, counts: ItemCounts): Promise<void> {
+  const { pending = 0, running = 0, succeeded = 0, failed = 0, cancelled = 0 } = counts
+  await sql.query(
+    `update batch set items_pending = items_pending + $2, items_running = items_running + $3,
+       items_succeeded = items_succeeded + $4, items_failed = items_failed + $5, items_cancelled = items_cancelled + $6,
+       items_total = items_total + $2::bigint + $3::bigint + $4::bigint + $5::bigint + $6::bigint
+     where id = $1`,
+    [batchId, pending, running, succeeded, failed, cancelled],
+  )
+}
+
+export async function setPlanned(sql: Sql, batch: { batchId: number; to: number; ended: boolean }): Promise<void> {
+  await sql.query('update batch set planned_to = $2, planned_at = case when $3 then now() end where id = $1', [
+    batch.batchId,
+    batch.to,
+    batch.ended,
+  ])
+}
+
+export async function setStopping(sql: Sql, batchId: number, problem: StoredProblem): Promise<void> {
+  await sql.query(
+    `update batch set state = 'stopping', problem = $2, planned_at = coalesce(planned_at, now()), redrive_states = null
+     where id = $1`,
+    [batchId, JSON.stringify(problem)],
+  )
+}
+
+export async function endBatch(sql: Sql, batchId: number, state: BatchState): Promise<void> {
+  await sql.query('update batch set state = $2, finished_at = now() where id = $1', [batchId, state])
+}
+
+export async function reopenBatch(sql: Sql, batchId: number, states: readonly BatchItemState[]): Promise<void> {
+  await sql.query(
+    `update batch set state = 'running', finished_at = null, problem = null, round = round + 1, redrive_states = $2::text[],
+       redriven_to = 0 where id = $1`,
+    [batchId, states],
+  )
+}
+
+export async function setRedriven(sql: Sql, batch: { batchId: number; to: number; ended: boolean }): Promise<void> {
+  await sql.query(
+    'update batch set redriven_to = $2, redrive_states = case when not $3 then redrive_states end where id = $1',
+    [batch.batchId, batch.to, batch.ended],
+  )
+}
+
+/** At most one event of progress a second; false when there was one just now. */
+export async function touchTold(sql: Sql, batchId: number, everyMs: number): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `update batch set told_at = now() where id = $1 and told_at < now() - $2 * interval '1 ms'`,
+    [batchId, everyMs],
+  )
+  return rowCount > 0
+}
+
+export async function insertBatchEvent(
+  sql: Sql,
+  event: { tenantId: number; type: 'batch.progress' | 'batch.ended'; data: Record<string, unknown> },
+): Promise<void> {
+  await sql.query('insert into outbox (tenant_id, type, data) values ($1, $2, $3)', [
+    event.tenantId,
+    event.type,
+    JSON.stringify(event.data),
+  ])
+}
+
+// Listing the items --------------------------------------------------------------------------------------------
+
+function fileConditions(query: FileQuery, $: (value: unknown) => string): string[] {
+  const conditions = [`f.deleted_at is null and f.state = 'available'`]
+  const { name, name_prefix: prefix, content_type: contentType, metadata } = query
+  const family = /^([^*]+\/)\*$/.exec(contentType ?? '')?.[1]
+  if (name !== undefined) conditions.push(`strpos(lower(f.name), lower(${$(name)}::text)) > 0`)
+  if (prefix !== undefined) conditions.push(`starts_with(f.name, ${$(prefix)}::text)`)
+  if (family !== undefined) conditions.push(`starts_with(f.content_type, ${$(family)}::text)`)
+  else if (contentType !== undefined && contentType !== '*/*') conditions.push(`f.content_type = ${$(contentType)}`)
+  if (metadata !== undefined) conditions.push(`f.metadata @> ${$(JSON.stringify(metadata))}::jsonb`)
+  if (query.created_after !== undefined) conditions.push(`f.created_at >= ${$(query.created_after)}::timestamptz`)
+  if (query.created_before !== undefined) conditions.push(`f.created_at < ${$(query.created_before)}::timestamptz`)
+  return conditions
+}
+
+/** Up to a bound, because someone waits for the answer; and the newest file of the tenant. */
+export async function countQueried(
+  sql: Sql,
+  tenantId: number,
+  query: FileQuery,
+  countMax: number,
+): Promise<{ count: number; newest_id: number }> {
+  const values: unknown[] = []
+  const $ = (value: unknown): string => `$${values.push(value)}`
+  const { rows } = await sql.query<{ count: number; newest_id: number }>(
+    `select (select count(*)::int from (select from file f where f.tenant_id = ${$(tenantId)}
+         and ${fileConditions(query, $).join(' and ')} limit ${$(countMax)}) c) as count,
+       coalesce((select max(id) from file where tenant_id = ${$(tenantId)}), 0) as newest_id`,
+    values,
+  )
+  // A select without from has one row.
+  return rows[0]!
+}
+
+export interface QueryChunk {
+  tenantId: number
+  batchId: number
+  query: FileQuery
+  /** The last number given. */
+  ordinal: number
+  /** Files with ids above this, up to that. */
+  after: number
+  upTo: number
+  /** Only these, where an index has found them. */
+  fileIds?: readonly number[]
+  limit: number
+}
+
+/** The next files that the query finds, as items. */
+export async function insertQueried(sql: Sql, chunk: QueryChunk): Promise<{ count: number; last_id: number | null }> {
+  const values: unknown[] = []
+  const $ = (value: unknown): string => `$${values.push(value)}`
+  const conditions = fileConditions(chunk.query, $)
+  if (chunk.fileIds !== undefined) conditions.push(`f.id = any(${$(chunk.fileIds)}::bigint[])`)
+  const { rows } = await sql.query<{ count: number; last_id: number | null }>(
+    `with found as (
+       select f.id from file f where f.tenant_id = ${$(chunk.tenantId)} and f.id > ${$(chunk.after)} and f.id <= ${$(chunk.upTo)}
+         and ${conditions.join(' and ')} order by f.id limit ${$(chunk.limit)}
+     ), items as (
+       insert into batch_item (batch_id, tenant_id, ordinal, state, file_id, round)
+       select ${$(chunk.batchId)}, ${$(chunk.tenantId)}, ${$(chunk.ordinal)}::bigint + row_number() over (order by id), 'pending', id, 1
+       from found
+     )
+     select count(*)::int as count, max(id) as last_id from found`,
+    values,
+  )
+  return rows[0]!
+}
+
+/** Those of the ids that are files of the tenant. As an array, so that no plan compares each with each. */
+export async function listKnownFiles(sql: Sql, tenantId: number, fileIds: readonly number[]): Promise<number[]> {
+  const { rows } = await sql.query<{ id: number }>(
+    'select id from file where id = any($2::bigint[]) and tenant_id = $1 and deleted_at is null',
+    [tenantId, fileIds],
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** Of several files with one name, the newest is meant. */
+export async function listNamedFiles(
+  sql: Sql,
+  tenantId: number,
+  names: readonly string[],
+): Promise<{ name: string; id: number }[]> {
+  const { rows } = await sql.query<{ name: string; id: number }>(
+    `select name, max(id) as id from file where tenant_id = $1 and deleted_at is null
+       and left(name, 500) = any(array(select left(n, 500) from unnest($2::text[]) n)) and name = any($2::text[]) group by name`,
+    [tenantId, names],
+  )
+  return rows
+}
+
+export interface NewItem {
+  ordinal: number
+  reference: string
+  fileId: number | null
+  problem: StoredProblem | null
+}
+
+/** Items with a file wait to be started, those without have failed. */
+export async function insertItems(
+  sql: Sql,
+  { tenantId, batchId, items }: { tenantId: number; batchId: number; items: readonly NewItem[] },
+): Promise<void> {
+  await sql.query(
+    `insert into batch_item (batch_id, tenant_id, ordinal, state, reference, file_id, problem, finished_at)
+     select $1, $2, ordinal, case when file_id is null then 'failed' else 'pending' end, reference, file_id, problem::jsonb,
+       case when file_id is null then now() end
+     from unnest($3::bigint[], $4::text[], $5::bigint[], $6::text[]) as i(ordinal, reference, file_id, problem)`,
+    [
+      batchId,
+      tenantId,
+      items.map(({ ordinal }) => ordinal),
+      items.map(({ reference }) => reference),
+      items.map(({ fileId }) => fileId),
+      items.map(({ problem }) => (problem === null ? null : JSON.stringify(problem))),
+    ],
+  )
+}
+
+// Moving the items ---------------------------------------------------------------------------------------------
+
+export interface PendingItemRow {
+  ordinal: number
+  file_id: RowId<'file'> | null
+  /** Null when the file has been erased since. */
+  version: number | null
+  name: string
+  content_type: string
+  size_bytes: number
+  sha256: string
+  object_id: string
+  depth: number
+  metadata: Record<string, unknown>
+  file_state: 'quarantined' | 'available' | 'rejected'
+}
+
+/** The next items to be started, with their files as they are now. */
+export async function listPending(sql: Sql, batchId: number, limit: number): Promise<PendingItemRow[]> {
+  const { rows } = await sql.query<PendingItemRow>(
+    `select i.ordinal, i.file_id, f.version, f.name, f.content_type, f.size_bytes, f.sha256, f.object_id, f.depth, f.metadata,
+       f.state as file_state
+     from (select ordinal, file_id from batch_item where batch_id = $1 and state = 'pending' order by ordinal limit $2) i
+       left join lateral (select * from file where id = i.file_id and deleted_at is null limit 1) f on true
+     order by i.ordinal`,
+    [batchId, limit],
+  )
+  return rows
+}
+
+export interface StartedItem {
+  ordinal: number
+  jobId: number | null
+  problem: StoredProblem | null
+}
+
+/** Items with a job run, those without have failed. */
+export async function startItems(
+  sql: Sql,
+  { batchId, round, items }: { batchId: number; round: number; items: readonly StartedItem[] },
+): Promise<void> {
+  await sql.query(
+    `update batch_item i set state = case when w.job_id is null then 'failed' else 'running' end, job_id = w.job_id,
+       round = $2, problem = w.problem::jsonb, finished_at = case when w.job_id is null then now() end
+     from unnest($3::bigint[], $4::bigint[], $5::text[]) as w(ordinal, job_id, problem)
+     where i.batch_id = $1 and i.ordinal = w.ordinal and i.state = 'pending'`,
+    [
+      batchId,
+      round,
+      items.map(({ ordinal }) => ordinal),
+      items.map(({ jobId }) => jobId),
+      items.map(({ problem }) => (problem === null ? null : JSON.stringify(problem))),
+    ],
+  )
+}
+
+/** The limit keeps the planner from joining all jobs there are. */
+const jobOfItem = 'select id, state, problem, finished_at from job where id = i.job_id limit 1'
+
+/** Whether jobs of its running items have ended; takes no lock. */
+export async function hasEndedItems(sql: Sql, batchId: number): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `select from batch_item i left join lateral (${jobOfItem}) j on true
+     where i.batch_id = $1 and i.state = 'running' and (j.id is null or j.finished_at is not null) limit 1`,
+    [batchId],
+  )
+  return rowCount > 0
+}
+
+/** Items whose jobs have ended become what came of these. A job that was erased has failed. */
+export async function endItems(sql: Sql, batchId: number, limit: number): Promise<ItemCounts> {
+  const { rows } = await sql.query<{ state: BatchItemState; count: number }>(
+    `with ended as (
+       select i.ordinal, j.problem, coalesce(j.finished_at, now()) as finished_at,
+         case j.state when 'completed' then 'succeeded' when 'cancelled' then 'cancelled' else 'failed' end as state,
+         j.id is null as erased
+       from batch_item i left join lateral (${jobOfItem}) j on true
+       where i.batch_id = $1 and i.state = 'running' and (j.id is null or j.finished_at is not null)
+       order by i.ordinal limit $2
+     ), moved as (
+       update batch_item i set state = e.state, finished_at = e.finished_at,
+         problem = case when e.erased then '{"code": "not_found", "detail": "The job was erased."}'::jsonb else e.problem end
+       from ended e where i.batch_id = $1 and i.ordinal = e.ordinal returning i.state
+     )
+     select state, count(*)::int as count from moved group by state`,
+    [batchId, limit],
+  )
+  return Object.fromEntries(rows.map(({ state, count }) => [state, count]))
+}
+
+export async function cancelPending(sql: Sql, batchId: number, limit: number): Promise<number> {
+  const { rowCount } = await sql.query(
+    `update batch_item i set state = 'cancelled', finished_at = now()
+     where i.batch_id = $1 and i.ordinal = any(array(
+       select ordinal from batch_item where batch_id = $1 and state = 'pending' order by ordinal limit $2))`,
+    [batchId, limit],
+  )
+  return rowCount
+}
+
+export async function listRunningJobs(sql: Sql, batchId: number): Promise<number[]> {
+  const { rows } = await sql.query<{ job_id: number }>(
+    `select job_id from batch_item where batch_id = $1 and state = 'running'`,
+    [batchId],
+  )
+  return rows.map((row) => row.job_id)
+}
+
+/** Looks through the next so many items and puts back those in one of the states; those of this round stay as they are. */
+export async function putBack(
+  sql: Sql,
+  batch: { batchId: number; round: number; states: readonly BatchItemState[]; after: number; limit: number },
+): Promise<{ seen: number; last: number | null; failed: number; cancelled: number }> {
+  const { rows } = await sql.query<{ seen: number; last: number | null; failed: number; cancelled: number }>(
+    `with seen as (
+       select ordinal, state, round, file_id from batch_item where batch_id = $1 and ordinal > $2 order by ordinal limit $3
+     ), moved as (
+       update batch_item i set state = 'pending', round = $4, problem = null, finished_at = null
+       from seen s where i.batch_id = $1 and i.ordinal = s.ordinal and s.state = any($5::text[]) and s.round < $4
+         and s.file_id is not null
+       returning s.state as was
+     )
+     select (select count(*)::int from seen) as seen, (select max(ordinal) from seen) as last,
+       (select count(*)::int from moved where was = 'failed') as failed,
+       (select count(*)::int from moved where was = 'cancelled') as cancelled`,
+    [batch.batchId, batch.after, batch.limit, batch.round, batch.states],
+  )
+  return rows[0]!
+}
+
+// Reading the items --------------------------------------------------------------------------------------------
+
+export interface ItemRow {
+  ordinal: number
+  reference: string | null
+  file_id: RowId<'file'> | null
+  file_name: string | null
+  job_id: RowId<'job'> | null
+  state: BatchItemState
+  round: number
+  problem: StoredProblem | null
+  finished_at: Date | null
+}
+
+export async function listItems(
+  sql: Sql,
+  page: { tenantId: number; batchId: number; after: number; state?: BatchItemState; limit: number },
+): Promise<ItemRow[]> {
+  const { rows } = await sql.query<ItemRow>(
+    `select i.ordinal, i.reference, i.file_id, f.name as file_name, i.job_id, i.state, i.round, i.problem, i.finished_at
+     from batch_item i left join lateral (select name from file where id = i.file_id limit 1) f on true
+     where i.tenant_id = $1 and i.batch_id = $2 and i.ordinal > $3 and ($5::text is null or i.state = $5)
+     order by i.ordinal limit $4`,
+    [page.tenantId, page.batchId, page.after, page.limit, page.state ?? null],
+  )
+  return rows
+}
