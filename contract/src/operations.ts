@@ -5,7 +5,7 @@ import { Type, type Static, type TSchema } from 'typebox'
 import { AdminMetrics, DoctorReport, QueueResource, WorkerResource } from './resources/admin.ts'
 import { BatchChange, BatchItemResource, BatchOrder, BatchPlan, BatchResource } from './resources/batch.ts'
 import { EventResource, SearchHit } from './resources/event.ts'
-import { FileResource, FileVersionResource, UploadResult } from './resources/file.ts'
+import { FileResource, FileVersionResource, LineageResource, UploadResult } from './resources/file.ts'
 import { ApiKeyResource, PrincipalResource, SessionResource } from './resources/identity.ts'
 import { JobResource, JobSummary } from './resources/job.ts'
 import { LinkResource } from './resources/link.ts'
@@ -205,8 +205,14 @@ export const operations = {
     method: 'DELETE',
     path: '/files/{file_id}',
     tag: 'files',
-    summary: 'Move a file to the trash',
+    summary: 'Move a file to the trash, or erase it for good with all that was made and found of it',
     params: FileParams,
+    query: Type.Object({
+      permanent: Type.Optional(Type.Boolean({ description: 'Erase it; there is no way back.' })),
+      members: Type.Optional(
+        Type.Boolean({ description: 'With permanent: the files that came out of it as an archive, too.' }),
+      ),
+    }),
     status: 204,
   },
   restoreFile: {
@@ -227,6 +233,15 @@ export const operations = {
     query: Type.Object({ version: Type.Optional(Type.Integer({ minimum: 1 })) }),
     status: 200,
     responseType: 'application/octet-stream',
+  },
+  getFileLineage: {
+    method: 'GET',
+    path: '/files/{file_id}/lineage',
+    tag: 'files',
+    summary: 'What the file was made from and what was made from it, and by which processors',
+    params: FileParams,
+    status: 200,
+    response: LineageResource,
   },
   listFileVersions: {
     method: 'GET',
@@ -790,6 +805,15 @@ export const operations = {
     summary: 'Demand of each pool, and the backlog of its tenants',
     status: 200,
     response: List(QueueResource),
+  },
+  shredTenantKeys: {
+    method: 'POST',
+    path: '/admin/tenants/{tenant_id}/shred',
+    tag: 'admin',
+    summary: "Destroy a tenant's keys: all its bytes, in every copy, are unreadable from then on",
+    params: Type.Object({ tenant_id: Type.String({ maxLength: 100 }) }),
+    body: Type.Object({ confirm: Type.String({ maxLength: 100, description: 'The id of the tenant, once more.' }) }),
+    status: 204,
   },
   getDoctorReport: {
     method: 'GET',

@@ -9,6 +9,7 @@ import {
   examineInstallation,
   migrateInstallation,
   rebalanceStore,
+  shred,
   turnKeys,
   type Installation,
 } from './roles/operations.ts'
@@ -23,6 +24,8 @@ Commands
   tenant NAME      add a tenant with an admin (--email) and a key; prints both
   keys rewrap      wrap all keys under the master key in force, reading no object
   keys rotate      make new keys for all tenants first
+  shred tenant ID  destroy the keys of a tenant: nothing that it stored can ever be read again
+  shred object ID  the same for one object, as the doctor names it
   rebalance        move objects to where the newest shard map wants them
   doctor           look at the installation and its store, and say what is wrong
 
@@ -75,6 +78,14 @@ async function main(args: readonly string[]): Promise<number> {
       const turn = await turnKeys(installationOf(values), { rotate: what === 'rotate', signal: untilSignalled() })
       const { tenantKeysCount, secretsCount, objectKeysCount } = turn
       print(`Wrapped anew: ${tenantKeysCount} tenant keys, ${secretsCount} secrets, ${objectKeysCount} object keys.`)
+      return 0
+    }
+    case 'shred': {
+      const [kind, id] = rest
+      if ((kind !== 'tenant' && kind !== 'object') || id === undefined)
+        throw usage('shred tenant ID, or shred object ID')
+      await shred(installationOf(values), { kind, id })
+      print(`The keys of ${kind} ${id} are destroyed.`)
       return 0
     }
     case 'rebalance': {

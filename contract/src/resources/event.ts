@@ -6,6 +6,7 @@ export const EventResource = Type.Object(
     type: Type.Enum([
       'file.created',
       'file.state',
+      'file.damaged',
       'job.created',
       'job.progress',
       'job.ended',

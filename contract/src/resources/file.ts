@@ -44,6 +44,32 @@ export const FileVersionResource = Type.Object(
 )
 export type FileVersionResource = Static<typeof FileVersionResource>
 
+/** What was made from what, around one file. */
+export const LineageResource = Type.Object(
+  {
+    file_id: Type.String(),
+    edges: Type.Array(
+      Type.Object({
+        from: Type.String({ description: 'Id of a file, a version or an output.' }),
+        to: Type.String(),
+        kind: Type.Enum(['version', 'output', 'member'], { description: 'What "to" is of "from".' }),
+        made_by: Type.Union([
+          Type.Object({
+            job_id: Type.String(),
+            step: Type.String(),
+            processor: Type.String(),
+            processor_version: Type.Union([Type.Integer(), Type.Null()]),
+          }),
+          Type.Null(),
+        ]),
+      }),
+    ),
+    truncated: Type.Boolean({ description: 'More than 1,000 versions, outputs or members; the first are told.' }),
+  },
+  { $id: 'Lineage' },
+)
+export type LineageResource = Static<typeof LineageResource>
+
 /** Answer to an accepted upload: the file is sealed and its job is submitted. */
 export const UploadResult = Type.Object(
   {

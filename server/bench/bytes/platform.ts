@@ -4,6 +4,7 @@ import path from 'node:path'
 import { createAuth } from '../../src/auth/auth.ts'
 import { createRateLimiter } from '../../src/auth/rate-limit.ts'
 import { createServeObject } from '../../src/files/content.ts'
+import { createErasure } from '../../src/files/erasure.ts'
 import { fileRoutes } from '../../src/files/file-routes.ts'
 import { createFiles } from '../../src/files/files.ts'
 import { createGateway } from '../../src/gateway/gateway.ts'
@@ -74,6 +75,7 @@ export async function openUploadPlatform(folder: string) {
         files: createFiles({ database, searchIndex, metadataBytesMax: async () => 65_536 }),
         searchIndex,
         serveObject: createServeObject({ database, vault, ids }),
+        erasure: createErasure({ database, searchIndex, vault, objectStore: store, log }),
         wake,
       }),
     },

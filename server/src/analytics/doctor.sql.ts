@@ -134,5 +134,13 @@ export const findMissingLeader = (sql: Sql): Promise<Finding> =>
 export const findDeadLetters = (sql: Sql): Promise<Finding> =>
   find(sql, `select t.id::text from task t where t.state = 'dead'`)
 
+/** By the scrubber; those of objects that were erased since do not count. */
+export const findStoreFindings = (sql: Sql, kind: 'missing' | 'damaged'): Promise<Finding> =>
+  find(sql, `select s.object_id from store_finding s join object o on o.id = s.object_id where s.kind = '${kind}'`)
+
+/** The store has not let go of them for an hour. */
+export const findStuckErasures = (sql: Sql): Promise<Finding> =>
+  find(sql, `select e.store_key from erased_object e where e.erased_at < now() - interval '1 hour'`)
+
 export const findForgottenReservations = (sql: Sql): Promise<Finding> =>
   find(sql, `select r.id::text from quota_reservation r where r.expires_at < now() - interval '5 minutes'`)

@@ -35,6 +35,24 @@ const checks = {
     detail: 'tasks wait for an object that has no row',
     remedy: 'Cancel their jobs; their files were erased or must be restored from a backup.',
   },
+  object_missing: {
+    severity: 'error',
+    find: (sql) => queries.findStoreFindings(sql, 'missing'),
+    detail: 'objects have no bytes in the store',
+    remedy: 'Restore them from a replica or a backup of the store; the next scrub of each takes its finding back.',
+  },
+  object_damaged: {
+    severity: 'error',
+    find: (sql) => queries.findStoreFindings(sql, 'damaged'),
+    detail: 'objects have other bytes in the store than were written',
+    remedy: 'Check the disks; restore the objects from a replica or a backup of the store.',
+  },
+  erasure_stuck: {
+    severity: 'warning',
+    find: queries.findStuckErasures,
+    detail: 'erased objects still lie in the store, unreadable for everybody',
+    remedy: 'Start a maintenance role, and see why the store does not delete (a retention lock, missing rights).',
+  },
   object_unreferenced: {
     severity: 'warning',
     find: queries.findUnreferencedObjects,

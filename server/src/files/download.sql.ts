@@ -170,3 +170,13 @@ export async function takeLinkUse(sql: Sql, linkId: number): Promise<boolean> {
   )
   return rowCount > 0
 }
+
+/** Links that were over so long ago; nobody asks after them any more. */
+export async function deleteOldLinks(sql: Sql, keptMs: number, limit: number): Promise<number> {
+  const { rowCount } = await sql.query(
+    `delete from download_link where id = any(array(
+       select id from download_link where expires_at < now() - $1 * interval '1 ms' limit $2))`,
+    [keptMs, limit],
+  )
+  return rowCount
+}

@@ -6,14 +6,17 @@ import type { RequestContext, RouteGroup } from '../platform/routes.ts'
 import type { SearchIndex } from '../search/search-index.ts'
 import type { WakeBus } from '../platform/wake.ts'
 import type { ServeObject } from './content.ts'
+import type { Erasure } from './erasure.ts'
 import { toFileResource, toFileVersionResource } from './file-resource.ts'
 import type { FileAct, Files } from './files.ts'
+import { readLineage } from './lineage.ts'
 
 export interface FileRouteDependencies {
   database: Database
   files: Files
   searchIndex: SearchIndex
   serveObject: ServeObject
+  erasure: Erasure
   wake: WakeBus
 }
 
@@ -23,6 +26,7 @@ type FileOperations =
   | 'updateFile'
   | 'deleteFile'
   | 'restoreFile'
+  | 'getFileLineage'
   | 'listFileVersions'
   | 'getFileContent'
   | 'search'
@@ -52,8 +56,11 @@ export function fileRoutes(deps: FileRouteDependencies): RouteGroup<FileOperatio
 
     updateFile: async ({ params, body }, context) => toFileResource(await files.update(actOf(params, context), body)),
 
-    deleteFile: async ({ params }, context) => {
-      await files.moveToTrash(actOf(params, context))
+    deleteFile: async ({ params, query }, context) => {
+      const act = actOf(params, context)
+      if (query.permanent === true)
+        await deps.erasure.erase({ ...act, ...act.principal }, { members: query.members === true })
+      else await files.moveToTrash(act)
       wake.wake('outbox')
     },
 
@@ -61,6 +68,11 @@ export function fileRoutes(deps: FileRouteDependencies): RouteGroup<FileOperatio
       const row = await files.restore(actOf(params, context))
       wake.wake('outbox')
       return toFileResource(row)
+    },
+
+    getFileLineage: async ({ params }, { principal: { tenantId } }) => {
+      const fileId = fileIdOf(params)
+      return deps.database.withTenant(tenantId, (tx) => readLineage(tx, tenantId, fileId))
     },
 
     listFileVersions: async ({ params, query }, { principal }) => {

@@ -2,6 +2,7 @@ import type { Sql } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { SealedObject } from '../storage/vault.ts'
 import type { ValidationState } from './clearance.ts'
+import type { MadeBy } from './lineage.sql.ts'
 
 interface NewFile {
   tenantId: number
@@ -11,13 +12,14 @@ interface NewFile {
   metadata: Record<string, unknown>
   createdBy: string
   parentFileId?: number
+  made?: MadeBy
   depth?: number
 }
 
 export async function insertFile(sql: Sql, file: NewFile): Promise<RowId<'file'>> {
   const { rows } = await sql.query<{ id: RowId<'file'> }>(
-    `insert into file (tenant_id, parent_file_id, depth, name, content_type, size_bytes, sha256, state, metadata, object_id, created_by)
-     values ($1, $2, $3, $4, $5, $6, $7, 'quarantined', $8, $9, $10) returning id`,
+    `insert into file (tenant_id, parent_file_id, depth, name, content_type, size_bytes, sha256, state, metadata, object_id, created_by, made)
+     values ($1, $2, $3, $4, $5, $6, $7, 'quarantined', $8, $9, $10, $11) returning id`,
     [
       file.tenantId,
       file.parentFileId ?? null,
@@ -29,6 +31,7 @@ export async function insertFile(sql: Sql, file: NewFile): Promise<RowId<'file'>
       JSON.stringify(file.metadata),
       file.object.objectId,
       file.createdBy,
+      file.made === undefined ? null : JSON.stringify(file.made),
     ],
   )
   // An insert that does not throw returns its row.
@@ -116,6 +119,17 @@ export async function addUsage(sql: Sql, usage: { tenantId: number; bytes: numbe
   await sql.query(
     `insert into tenant_usage as u (tenant_id, files_count, stored_bytes) values ($1, $2, $3)
      on conflict (tenant_id) do update set files_count = u.files_count + $2, stored_bytes = u.stored_bytes + $3`,
+    [usage.tenantId, usage.files, usage.bytes],
+  )
+}
+
+/** Gives back what was erased. */
+export async function subtractUsage(
+  sql: Sql,
+  usage: { tenantId: number; bytes: number; files: number },
+): Promise<void> {
+  await sql.query(
+    'update tenant_usage set files_count = files_count - $2, stored_bytes = stored_bytes - $3 where tenant_id = $1',
     [usage.tenantId, usage.files, usage.bytes],
   )
 }

@@ -16,6 +16,7 @@ import type { Vault } from '../storage/vault.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { createServeObject } from './content.ts'
 import { fileRoutes } from './file-routes.ts'
+import { createErasure } from './erasure.ts'
 import { createFiles } from './files.ts'
 import { sealFile, sealFileVersion } from './seal.ts'
 import { insertTestTenant } from './testing/catalogue.ts'
@@ -37,7 +38,8 @@ beforeAll(async () => {
   serveObject = createServeObject({ database, vault, ids: systemIds })
   const files = createFiles({ database, searchIndex, metadataBytesMax: async () => 1_000 })
   const wake = { wake: (topic: string) => void woken.push(topic), listen: () => () => {} }
-  routes = fileRoutes({ database, files, searchIndex, serveObject, wake })
+  const erasure = createErasure({ database, searchIndex, vault, objectStore: store, log: silentLog })
+  routes = fileRoutes({ database, files, searchIndex, serveObject, erasure, wake })
 })
 afterAll(() => test.drop())
 beforeEach(async () => {
@@ -134,7 +136,7 @@ describe('a file', () => {
         [
           routes.getFile({ ...none, params }, context),
           routes.updateFile({ ...none, params, body: { name: 'x' } }, context),
-          routes.deleteFile({ ...none, params }, context),
+          routes.deleteFile({ ...none, params, query: {} }, context),
           routes.restoreFile({ ...none, params }, context),
           routes.listFileVersions({ ...none, params, query: {} }, context),
           routes.getFileContent({ ...none, params, query: {} }, context),
@@ -163,8 +165,8 @@ describe('a file', () => {
   it('in the trash is not listed, found, changed or read, and comes back as it was', async () => {
     const file = await make({ name: 'trashed.csv' })
     const params = { file_id: file.file_id }
-    await routes.deleteFile({ ...none, params }, contextOf())
-    await routes.deleteFile({ ...none, params }, contextOf())
+    await routes.deleteFile({ ...none, params, query: {} }, contextOf())
+    await routes.deleteFile({ ...none, params, query: {} }, contextOf())
     expect(await get(file)).toMatchObject({ state: 'deleted', deleted_at: expect.any(String) })
     expect((await list()).items).toEqual([])
     expect((await search('trashed')).items).toEqual([])

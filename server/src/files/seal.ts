@@ -10,6 +10,7 @@ import type { Principal } from '../platform/principal.ts'
 import { Problem } from '../platform/problem.ts'
 import { insertObjects } from '../storage/object.sql.ts'
 import type { SealedObject } from '../storage/vault.ts'
+import type { MadeBy } from './lineage.sql.ts'
 import { addUsage, advanceFile, insertFile, insertFileOutbox, insertFileVersion, lockFile } from './file.sql.ts'
 
 export interface SealFile {
@@ -24,6 +25,8 @@ export interface SealFile {
   createdBy: Principal['actor']
   /** The archive it was a member of. */
   parentFileId?: RowId<'file'>
+  /** What took it out of that. */
+  made?: MadeBy
   /** How many archives it came out of. */
   depth?: number
   requestId?: string
@@ -49,7 +52,7 @@ export async function sealFile(tx: Tx, file: SealFile): Promise<SealedFile> {
   return { fileId, version: 1 }
 }
 
-export interface SealFileVersion extends Omit<SealFile, 'name' | 'parentFileId' | 'depth' | 'metadata'> {
+export interface SealFileVersion extends Omit<SealFile, 'name' | 'parentFileId' | 'made' | 'depth' | 'metadata'> {
   fileId: RowId<'file'>
   /** Left out: the file keeps what it has. */
   name?: string

@@ -35,6 +35,7 @@ export const policy = {
   deleteFile: writers,
   restoreFile: writers,
   getFileContent: readers,
+  getFileLineage: readers,
   listFileVersions: readers,
   uploadFileVersion: writers,
   search: readers,
@@ -92,6 +93,7 @@ export const policy = {
   getAdminMetrics: operators,
   listWorkers: operators,
   listQueues: operators,
+  shredTenantKeys: operators,
   getDoctorReport: operators,
 } as const satisfies Record<OperationId, Rule>
 

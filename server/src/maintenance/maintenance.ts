@@ -3,15 +3,19 @@
 // Invariants: nothing is lost when a leader dies or freezes in the middle of a duty, and nothing is done twice when two
 // believe to lead: admission checks the lead in its statement, every other duty may be done by several at once.
 
+import type { Erasure } from '../files/erasure.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
 import type { Ids } from '../platform/ids.ts'
 import type { Log } from '../platform/log.ts'
+import type { Metrics } from '../platform/metrics.ts'
 import type { Service } from '../platform/service.ts'
 import type { WakeBus } from '../platform/wake.ts'
 import type { BatchRunner } from '../processing/batches/batch-runner.ts'
 import type { Engine } from '../processing/engine.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+import type { Vault } from '../storage/vault.ts'
 import type { Quota } from '../tenants/quota.ts'
 import { createAdmission, dispatchLeaseMsDefault } from './admission.ts'
 import { createBatchKeeper } from './batch-keeper.ts'
@@ -23,7 +27,10 @@ import { createPromoter } from './promoter.ts'
 import { createRescuer, settleEach } from './rescuer.ts'
 import { createRetention } from './retention.ts'
 import type { SchedulerStore } from './scheduler-store.ts'
+import { createScrubber, type ScrubDependencies } from './scrubber.ts'
 import { createSqlSchedulerStore } from './sql-scheduler-store.ts'
+import { createSweeper, type SweepDependencies } from './sweeper.ts'
+import { createTrash } from './trash.ts'
 
 export interface MaintenanceDependencies {
   database: Database
@@ -40,6 +47,8 @@ export interface MaintenanceDependencies {
   backstopMs?: number
   dispatchLeaseMs?: number
   store?: SchedulerStore
+  /** What care for stored bytes needs; without it there is none. */
+  bytes?: { objectStore: ObjectStore; vault: Vault; metrics: Metrics; erasure: Erasure }
 }
 
 /** Where everything is one process, every wake arrives. */
@@ -114,8 +123,13 @@ export function createMaintenance(deps: MaintenanceDependencies): Service[] {
     ...(deps.batchRunner ? [createBatchKeeper({ ...duty, batchRunner: deps.batchRunner })] : []),
     createDemand({ ...duty, pool }),
     createRetention({ ...duty, quota }),
+    ...(deps.bytes === undefined ? [] : createByteDuties({ ...duty, ...deps.bytes, database })),
   ]
 }
+
+const createByteDuties = (
+  deps: Parameters<typeof createTrash>[0] & SweepDependencies & ScrubDependencies,
+): Service[] => [createTrash(deps), createSweeper(deps), createScrubber(deps)]
 
 const leasesCountMax = 100_000
 const releaseCountMax = 100

@@ -8,6 +8,7 @@
 
 import type { JobState, ProblemCode, StepState } from '@millrace/contract'
 import type { ValidationState } from '../files/clearance.ts'
+import type { MadeBy } from '../files/lineage.sql.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { SealedObject } from '../storage/vault.ts'
 import type { PipelineDefinition } from './definition.ts'
@@ -249,6 +250,7 @@ export interface MemberFiles {
   parentFileId: RowId<'file'>
   depth: number
   createdBy: string
+  made: MadeBy
   files: { name: string; contentType: string; object: SealedObject }[]
 }
 

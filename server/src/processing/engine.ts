@@ -148,7 +148,8 @@ export function createEngine(deps: EngineDependencies): Engine {
     const depth = (file?.depth ?? 0) + 1
     if (depth > depthMax) throw new RefusedOutcome(task.taskId, 'archive_unsafe', 'Archives are nested too deep.')
     const files = outputs.filter((output) => output.as === 'file')
-    const members = await tx.effects.sealMembers({ tenantId, parentFileId: fileId, depth, createdBy, files })
+    const made = { job_id: parentJobId, step: task.step, ...processorOf(graph, task.step, deps) }
+    const members = await tx.effects.sealMembers({ tenantId, parentFileId: fileId, depth, createdBy, made, files })
     if (members === false) {
       const detail = `The quota has no room for the ${files.length} files of this archive.`
       throw new RefusedOutcome(task.taskId, 'quota_exceeded', detail)
@@ -333,6 +334,12 @@ function entryOf(result: unknown): Record<string, unknown> | undefined {
   return typeof metadata === 'object' && metadata !== null ? { ...metadata } : undefined
 }
 
+/** Whoever settles a task is the worker that ran it, so the catalogue is that of what ran. */
+function processorOf(graph: JobGraph, step: string, { catalogue }: AdvanceDependencies) {
+  const { uses } = graph.definitionOf(step)
+  return { processor: uses, processor_version: catalogue.find(uses)?.version ?? null }
+}
+
 async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[], deps: AdvanceDependencies): Promise<void> {
   const outputs = ended.flatMap(({ graph, task, outputs }) =>
     outputs
@@ -362,7 +369,7 @@ async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[], deps: Adv
       const name = candidates.find((candidate) => !names.has(candidate)) ?? candidates.at(-1) ?? output.name
       names.add(name)
       const { contentType, object } = output
-      const processor = graph.definitionOf(task.step).uses
+      const { processor, processor_version: processorVersion } = processorOf(graph, task.step, deps)
       return {
         tenantId,
         jobId,
@@ -372,8 +379,7 @@ async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[], deps: Adv
         contentType,
         object,
         processor,
-        // Whoever settles a task is the worker that ran it, so the catalogue is that of what ran.
-        processorVersion: deps.catalogue.find(processor)?.version ?? null,
+        processorVersion,
       }
     }),
   )

@@ -38,6 +38,7 @@ export async function sealMembers(
       metadata: {},
       createdBy,
       parentFileId,
+      made: members.made,
       depth,
     })
     const { pipelineVersionId, definition } = await pipelines.choose(tx, { tenantId, contentType })

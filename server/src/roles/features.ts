@@ -11,7 +11,10 @@ import { createServeObject } from '../files/content.ts'
 import { createDownloadLinks } from '../files/download-links.ts'
 import { downloadRoutes } from '../files/download-routes.ts'
 import { fileRoutes } from '../files/file-routes.ts'
+import { createErasure, type Erasure } from '../files/erasure.ts'
 import { createFiles } from '../files/files.ts'
+import { createShredding, type Shredding } from '../files/shredding.ts'
+import { shreddingRoutes } from '../files/shredding-routes.ts'
 import { createServeZip } from '../files/zip-content.ts'
 import { readBuiltInPipelines } from '../pipeline/built-in.ts'
 import { processors } from '../pipeline/registry.ts'
@@ -54,6 +57,8 @@ export interface Features {
   readonly eventStream: EventStream
   readonly figures: Figures
   readonly batchRunner: BatchRunner
+  readonly erasure: Erasure
+  readonly shredding: Shredding
   /** Operations of role api. Together with those of uploadRoutes they are all that the contract has. */
   readonly apiRoutes: RouteGroup<Exclude<OperationId, UploadOperation>>
   readonly uploadRoutes: UploadFeatures['routes']
@@ -88,6 +93,8 @@ export async function createFeatures(parts: Parts): Promise<Features> {
   const linkSecret = await secrets.getOrMake('download-links', () => Buffer.from(ids.randomHex(32), 'hex'))
   const links = createDownloadLinks({ database, clock, secret: linkSecret })
   const serveZip = createServeZip({ database, vault })
+  const erasure = createErasure({ database, searchIndex, vault, objectStore: parts.objectStore, log })
+  const shredding = createShredding({ database, keyRing: parts.keyRing })
   const files = createFiles({ database, searchIndex, metadataBytesMax })
   const uploads = await createUploadFeatures(parts, { quota, idempotency, submission })
   const eventStream = createEventStream({ database, wake, clock, log })
@@ -107,9 +114,12 @@ export async function createFeatures(parts: Parts): Promise<Features> {
     eventStream,
     figures,
     batchRunner,
+    erasure,
+    shredding,
     apiRoutes: {
       ...identity,
-      ...fileRoutes({ database, files, searchIndex, serveObject, wake }),
+      ...fileRoutes({ database, files, searchIndex, serveObject, erasure, wake }),
+      ...shreddingRoutes({ shredding }),
       ...downloadRoutes({ database, links, serveObject, serveZip }),
       ...jobs,
       ...pipeline,

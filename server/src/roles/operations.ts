@@ -7,6 +7,7 @@ import { createInstallationSecrets } from '../auth/installation-secrets.ts'
 import { examine } from '../analytics/doctor.ts'
 import type { Config } from '../platform/config.ts'
 import { lockDataFolder, type DataLock } from '../platform/data-lock.ts'
+import { decodeId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 import { rewrapObjectKeys, rewrapTenantKeys } from '../storage/key-rotation.ts'
 import { probeStore, type StoreReport } from '../storage/probe.ts'
@@ -62,6 +63,16 @@ export const examineInstallation = (installation: Installation): Promise<DoctorR
     ...(await examine({ database, parts: descriptions })),
     store: await probeStore(objectStore),
   }))
+
+/** Destroys the keys of a tenant, or of one object. Throws Problem('not_found'), also for what is no id. */
+export const shred = (installation: Installation, what: { kind: 'tenant' | 'object'; id: string }): Promise<void> =>
+  withParts(installation, async (parts) => {
+    const { shredding } = await createFeatures(parts)
+    if (what.kind === 'object') return shredding.shredObject({ actor: 'system' }, what.id)
+    const tenantId = decodeId('tenant', what.id)
+    if (tenantId === undefined) throw new Problem('not_found')
+    return shredding.shredTenant({ actor: 'system' }, tenantId)
+  })
 
 export interface KeyTurn {
   tenantKeysCount: number

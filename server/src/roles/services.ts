@@ -35,7 +35,7 @@ export async function createServices(parts: Parts, features: Features, port: num
   return {
     gateway,
     services: [
-      ...(runs('maintenance') ? createMaintenance({ ...parts, ...features }) : []),
+      ...(runs('maintenance') ? createMaintenance({ ...parts, ...features, bytes: { ...parts, ...features } }) : []),
       ...(worker?.services ?? []),
       ...(runs('upload') ? features.uploadServices : []),
       ...(runs('api') ? [features.eventStream] : []),

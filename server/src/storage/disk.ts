@@ -109,6 +109,8 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<ObjectSt
         return found
       }),
 
+    removeLeftovers: () => told(async () => void (await removeStaleTemps(tempFolder, Date.now()))),
+
     close: async () => {},
   }
 }
@@ -244,7 +246,7 @@ async function* walk(root: string, folder: string, after: string): AsyncGenerato
       if (key > after || after.startsWith(key)) yield* walk(root, key, after)
     } else if (key > after) {
       const found = await files.stat(join(root, ...key.split('/'))).catch(orAbsent)
-      if (found?.isFile() === true) yield { key, sizeBytes: found.size }
+      if (found?.isFile() === true) yield { key, sizeBytes: found.size, modifiedAt: found.mtime }
     }
   }
 }

@@ -29,7 +29,7 @@ export interface WrappedKey {
 export interface KeyRing {
   /** A fresh key for a new object; makes the tenant's first key when there is none. Problem('not_found') when the tenant's keys were destroyed. */
   createObjectKey(place: Place): Promise<{ objectKey: KeyObject } & WrappedKey>
-  /** Problem('not_found') when the tenant's key was destroyed, Problem('object_damaged') when the wrapped key was changed. */
+  /** Problem('not_found') when the tenant's or the object's key was destroyed, Problem('object_damaged') when the wrapped key was changed. */
   openObjectKey(place: Place & WrappedKey): Promise<KeyObject>
   /** Wraps the object's key under the newest key of its tenant; no stored byte changes. */
   rewrapObjectKey(place: Place & WrappedKey): Promise<WrappedKey>
@@ -91,6 +91,8 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     })
 
   const openObjectKey = async (place: Place & WrappedKey): Promise<KeyObject> => {
+    if (place.wrappedKey.length === 0)
+      throw new Problem('not_found', { detail: 'The key of this object has been destroyed' })
     const { key } = await ofVersion(place.tenantId, place.tenantKeyVersion)
     const bytes = openSecret(key, objectKeyContext(place, place.tenantKeyVersion), place.wrappedKey)
     if (bytes === undefined) throw damaged('The wrapped key of this object has been changed')

@@ -196,6 +196,8 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
       const below = await store.list({ prefix: 'list/a/', limit: 100 })
       expect(below.map((info) => info.key)).toEqual(sorted.filter((key) => key.startsWith('list/a/')))
       expect(await store.list({ prefix: 'list/a/b', limit: 100 })).toHaveLength(2)
+      for (const { modifiedAt } of below)
+        expect(Math.abs(Date.now() - (modifiedAt?.getTime() ?? 0))).toBeLessThan(60_000)
       expect(await store.list({ prefix: 'nothing/here', limit: 100 })).toEqual([])
     })
 

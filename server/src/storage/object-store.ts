@@ -31,6 +31,8 @@ export interface ByteRange {
 export interface ObjectInfo {
   key: string
   sizeBytes: number
+  /** Told by list alone: when it was last written, by the clock of the store. */
+  modifiedAt?: Date
 }
 
 export interface StoreCapabilities {
@@ -54,5 +56,7 @@ export interface ObjectStore {
   copy(from: string, to: string, options?: { signal?: AbortSignal }): Promise<ObjectInfo>
   /** One page of the keys with the prefix, after the given key. */
   list(options: { prefix: string; after?: string; limit: number; signal?: AbortSignal }): Promise<ObjectInfo[]>
+  /** Removes what puts left behind that were killed in the middle, where the store keeps such a thing. */
+  removeLeftovers?(signal?: AbortSignal): Promise<void>
   close(): Promise<void>
 }

@@ -64,7 +64,7 @@ export async function listStaleObjectKeys(
 ): Promise<ObjectKeyRow[]> {
   const { rows } = await sql.query<ObjectKeyRow>(
     `select id, wrapped_key, tenant_key_version from object
-     where tenant_id = $1 and id > $2
+     where tenant_id = $1 and id > $2 and length(wrapped_key) > 0
        and tenant_key_version < (select max(version) from tenant_key where tenant_id = $1)
      order by id limit $3`,
     [page.tenantId, page.after, page.limit],

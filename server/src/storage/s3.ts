@@ -74,7 +74,7 @@ export async function openS3Store(options: S3StoreOptions): Promise<S3Store> {
     await ensureBucket(client, place)
     await removeStaleUploads(client, place, options.log)
     const conditionalPut = await putsConditionally(client, place)
-    return createS3Store(client, place, { limits, conditionalPut })
+    return createS3Store(client, place, { limits, conditionalPut, log: options.log })
   } catch (error) {
     client.destroy()
     throw error
@@ -83,9 +83,10 @@ export async function openS3Store(options: S3StoreOptions): Promise<S3Store> {
 
 function createS3Store(
   client: S3Client,
-  { bucket: Bucket, prefix }: S3Place,
-  { limits, conditionalPut }: { limits: S3Limits; conditionalPut: boolean },
+  place: S3Place,
+  { limits, conditionalPut, log }: { limits: S3Limits; conditionalPut: boolean; log: Log },
 ): S3Store {
+  const { bucket: Bucket, prefix } = place
   const keyOf = (key: string): string => {
     checkKey(key)
     return prefix + key
@@ -188,12 +189,18 @@ function createS3Store(
           ...(last === undefined ? {} : { StartAfter: prefix + last }),
         })
         const page = await told(() => client.send(command, abortOption(signal)), signal)
-        for (const { Key = '', Size = 0 } of page.Contents ?? [])
-          found.push({ key: Key.slice(prefix.length), sizeBytes: Size })
+        for (const { Key = '', Size = 0, LastModified } of page.Contents ?? [])
+          found.push({
+            key: Key.slice(prefix.length),
+            sizeBytes: Size,
+            ...(LastModified !== undefined && { modifiedAt: LastModified }),
+          })
         if (page.IsTruncated !== true || (page.Contents ?? []).length === 0) break
       }
       return found
     },
+
+    removeLeftovers: () => removeStaleUploads(client, place, log),
 
     async checksChecksums() {
       const command = new PutObjectCommand({

@@ -106,6 +106,9 @@ export function createShardedStore({ shards, maps }: ShardedStoreOptions): Shard
       const byKey = new Map(lists.flat().map((info) => [info.key, info]))
       return [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1)).slice(0, options.limit)
     },
+    async removeLeftovers(signal) {
+      for (const store of stores) await store.removeLeftovers?.(signal)
+    },
     async close() {
       for (const store of stores) await store.close()
     },

@@ -31,6 +31,8 @@ export const TenantLimitOverrides = Type.Object({
   user_stored_bytes_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
   user_files_count_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
   open_uploads_count_max: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
+  /** Read where the trash is emptied: files/erase.sql.ts. */
+  trash_kept_days: Type.Optional(Type.Integer({ minimum: 0, maximum: 3_650 })),
   metadata_bytes_max: Type.Optional(Type.Integer({ minimum: 2, maximum: 1024 * 1024 })),
 })
 export type TenantLimitOverrides = Static<typeof TenantLimitOverrides>

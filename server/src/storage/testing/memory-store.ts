@@ -39,7 +39,7 @@ export function createMemoryStore(): ObjectStore & { objects: Map<string, Buffer
     },
     async list({ prefix, after = '', limit }) {
       const keys = [...objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort()
-      return keys.slice(0, limit).map((key) => ({ key, sizeBytes: find(key).length }))
+      return keys.slice(0, limit).map((key) => ({ key, sizeBytes: find(key).length, modifiedAt: new Date() }))
     },
     close: async () => {},
   }
