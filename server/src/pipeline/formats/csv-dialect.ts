@@ -6,9 +6,11 @@ export const delimiters = [',', ';', '\t', '|'] as const
 
 export interface CsvDialect {
   delimiter: string
+  /** What stands before the fraction of a number. */
+  decimal: '.' | ','
   hasHeader: boolean
   /** Unique and never empty. */
-  names: string[]
+  names: readonly string[]
 }
 
 /** Records looked at. */
@@ -59,7 +61,23 @@ export function detectDialect(
   })
   const hasHeader = wish.hasHeader ?? looksLikeHeader(best.records)
   const first = best.records[0] ?? []
-  return { delimiter: best.delimiter, hasHeader, names: columnNames(hasHeader ? first : first.map(() => '')) }
+  const names = columnNames(hasHeader ? first : first.map(() => ''))
+  const decimal = writesDecimalCommas(best.delimiter, best.records.slice(hasHeader ? 1 : 0)) ? ',' : '.'
+  return { delimiter: best.delimiter, decimal, hasHeader, names }
+}
+
+/** As in much of Europe: a column of numbers has commas, and no cell is a number with a point. */
+function writesDecimalCommas(delimiter: string, records: string[][]): boolean {
+  if (delimiter === ',' || records.flat().some((cell) => /^[-+]?\d+\.\d+$/u.test(cell))) return false
+  const width = Math.max(0, ...records.map((record) => record.length))
+  return Array.from({ length: width }, (_, column) => records.map((record) => record[column] ?? '')).some((cells) => {
+    const values = cells.filter((cell) => cell !== '')
+    return (
+      values.length > 0 &&
+      values.every((cell) => /^[-+]?\d+(?:,\d+)?$/u.test(cell)) &&
+      values.some((cell) => cell.includes(','))
+    )
+  })
 }
 
 /** Share of records as wide as the commonest width above one, with a little for width, so that a wider reading wins. */

@@ -97,7 +97,7 @@ async function typedTable(
   const types = zeros.length === 0 ? '' : `, types = ${kept}`
   return {
     ...facts,
-    relation: `read_csv(${literal(path)}, ${dialectSql(dialect)}, names = ${names}${types}, sample_size = ${sampleRowsCount})`,
+    relation: `read_csv(${literal(path)}, ${dialectSql(dialect)}, names = ${names}${types}, decimal_separator = ${literal(dialect.decimal)}, sample_size = ${sampleRowsCount})`,
   }
 }
 

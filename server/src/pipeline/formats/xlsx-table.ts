@@ -19,7 +19,7 @@ export async function xlsxTable(source: TableSource): Promise<Table> {
     const sheet = chooseSheet(workbook, source.options.sheet)
     const { hasHeader, columns } = await writeSheet({ workbook, sheet, header: source.options.header, path: textPath })
     refuseWide(columns.length)
-    const dialect = { delimiter: ',', hasHeader: false, names: [] }
+    const dialect = { delimiter: ',', decimal: '.', hasHeader: false, names: [] } as const
     return {
       format: 'xlsx',
       relation: csvRelation(textPath, dialect, columns, ', null_padding = true, parallel = false'),

@@ -37,7 +37,8 @@ function foundIn(results: Record<string, unknown>): Record<string, string[]> {
       if (values.size < valuesPerKeyMax) found.set(key, values.add(text))
     } else if (Array.isArray(value)) for (const item of value) visit(item, key, depth)
     else if (typeof value === 'object' && value !== null)
-      for (const [name, item] of Object.entries(value)) visit(item, name, depth + 1)
+      // Cameras write their tags with capitals.
+      for (const [name, item] of Object.entries(value)) visit(item, name.toLowerCase(), depth + 1)
   }
   visit(results, '', 0)
   return Object.fromEntries([...found].map(([key, values]) => [key, [...values]]))

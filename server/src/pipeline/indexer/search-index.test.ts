@@ -37,6 +37,11 @@ test('what people look for is taken from the results, counts are not', async () 
   })
 })
 
+test('a camera is found, though its tags are written with capitals', async () => {
+  const results = { metadata: { kind: 'image', tags: { ifd0: { Make: 'Fixture', Model: 'Fixture One' } } } }
+  expect(await entry({}, results)).toMatchObject({ metadata: { make: ['Fixture'], model: ['Fixture One'] } })
+})
+
 test('results without measure give a bounded entry', async () => {
   let deep: unknown = 'x'
   for (let level = 0; level < 10_000; level += 1) deep = { title: deep }

@@ -53,6 +53,14 @@ async function parquetRows(file: TestFile, parameters: Record<string, unknown> =
   )
 }
 
+test('numbers with decimal commas become numbers, unless a point tells otherwise', async () => {
+  const comma = await parquetRows(csv('town;amount\nBern;1,50\nChur;-20\n'))
+  expect(JSON.stringify(comma)).toContain('1.5')
+  expect(JSON.stringify(comma)).not.toContain('1,50')
+  const both = await parquetRows(csv('amount;price\n1,50;2.5\n2,25;3.5\n'))
+  expect(JSON.stringify(both)).toContain('1,50')
+})
+
 test('CSV becomes typed Parquet, and post codes keep their leading zeros', async () => {
   const { rows, types, recordsCount } = await parquetRows(
     csv('id,zip,when,price,note\n1,01067,2024-05-01,1.5,"a, b"\n2,80331,2024-05-02,,\n'),
