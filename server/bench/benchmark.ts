@@ -12,6 +12,6 @@ export interface Benchmark {
    * that are missing.
    */
   readonly uses?: readonly ('postgres15' | 'postgres18' | 'valkey' | 'seaweedfs' | 'versitygw')[]
-  /** Everything it started has ended when this resolves or rejects. */
-  run(): Promise<{ rows: Row[]; notes?: string[] }>
+  /** `full` adds the cases that take minutes. Everything it started has ended when this resolves or rejects. */
+  run(options: { full: boolean }): Promise<{ rows: Row[]; notes?: string[] }>
 }

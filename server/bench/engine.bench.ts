@@ -1,137 +1,115 @@
-// P3, P4, P5: what the engine itself costs. No-op tasks go the whole way: submission, admission, in-process queue, claim,
-// report with a result row. Once as tasks of a few large fan-outs, once as jobs of a single task, and, idle, how long it
-// takes from a submission's commit to the start of its task.
+// P3 to P8: what the engine costs, how fast it is, and how fair, beside the engines that one would choose from otherwise.
+// Throughput counts tasks that leave a result row; every side runs in processes of its own, so that nothing is lent.
 
-import type { RowId } from '../src/platform/ids.ts'
-import { createEngineHouse, done, type EngineHouse } from '../src/processing/testing/engine-house.ts'
-import { toDefinition } from '../src/processing/testing/test-rows.ts'
+import os from 'node:os'
+import { openTestRedis, testRedisUrl } from '../src/testing/redis.ts'
+import { testDatabaseUrl } from '../src/testing/database.ts'
+import type { Benchmark, Row } from './benchmark.ts'
+import { measureCaps, measureFanOut, measureShares, measureSmallTenant } from './engine/fairness.ts'
+import { createServersCpu } from './engine/servers-cpu.ts'
+import { startSide } from './engine/side-processes.ts'
+import type { SideName } from './engine/sides.ts'
 
-const tenantsCount = 10
-const tasksCount = 20_000
-const jobsCount = 3_000
-const latencySamples = 200
 const slots = 50
+const latencySamples = 50
 
-type Row = Record<string, string | number>
+interface Case {
+  name: SideName
+  processes: readonly number[]
+  /** Tasks of a run; fewer where they are slow. */
+  tasks: number
+  needsRedis?: true
+  embedded?: true
+}
+const cases: readonly Case[] = [
+  { name: 'millrace, PGlite, in-process', processes: [1], tasks: 2_000, embedded: true },
+  { name: 'millrace, in-process', processes: [1], tasks: 3_000 },
+  { name: 'millrace, pg', processes: [1, 3], tasks: 3_000 },
+  { name: 'millrace, bullmq', processes: [1, 3], tasks: 3_000, needsRedis: true },
+  { name: 'bullmq', processes: [1, 3], tasks: 3_000, needsRedis: true },
+  { name: 'pg-boss', processes: [1, 3], tasks: 3_000 },
+  { name: 'graphile-worker', processes: [1, 3], tasks: 3_000 },
+  { name: 'DBOS', processes: [1, 3], tasks: 500 },
+]
 
-export const benchmark = {
+export const benchmark: Benchmark = {
   name: 'engine',
-  summary: `${tasksCount} no-op tasks through submission, admission, claim and report on the in-process queue`,
-  run: async (): Promise<{ rows: Row[] }> => {
-    const house = await createEngineHouse()
-    try {
-      await house.database.query(
-        `insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at)
-         values ('worker_bench', 'bench', 'none', $1, 0, now(), now() + interval '1 hour')`,
-        [slots],
-      )
-      house.startWorker(slots)
-      const database = `${house.database.kind} ${house.database.version}`
-      return {
-        rows: [
-          { what: 'tasks of fan-outs', database, ...(await fanOuts(house)) },
-          { what: 'jobs of one task', database, ...(await singles(house)) },
-          { what: 'idle: submission to start', database, ...(await latency(house)) },
-        ],
+  summary:
+    'tasks with a result row, enqueue to start, fairness and fan-out, against bullmq, pg-boss, graphile-worker, DBOS',
+  uses: ['postgres15', 'valkey'],
+  async run({ full }) {
+    const databaseUrl = testDatabaseUrl()
+    const redis = testRedisUrl()
+    const notes: string[] = []
+    const rows: Row[] = []
+    for (const each of cases) {
+      if ((!each.embedded && databaseUrl === undefined) || (each.needsRedis && redis === undefined)) {
+        notes.push(`${each.name}: not measured, its server is missing`)
+        continue
       }
-    } finally {
-      await house.close()
+      for (const processes of each.processes) {
+        try {
+          rows.push(await measureSide(each, processes, full))
+          console.error(rows.at(-1))
+        } catch (error) {
+          notes.push(`${each.name}, ${processes} processes: ${error instanceof Error ? error.message : String(error)}`)
+        }
+      }
     }
+    addRatios(rows)
+    for (const backlog of full ? [10_000, 100_000, 1_000_000] : [10_000]) rows.push(await measureSmallTenant(backlog))
+    rows.push(await measureShares(), await measureCaps())
+    for (const count of full ? [100_000, 1_000_000] : [10_000]) rows.push(await measureFanOut(count))
+    notes.push(
+      'tasks_per_s: with a result row each; cpu_ms: of all processes and servers per task; ratio: tasks_per_s against bullmq of as many processes.',
+      'One tenant with one task: behind the backlog of another, tasks of 20 ms, 50 slots. A queue in order would start it after the whole backlog.',
+    )
+    return { rows, notes }
   },
 }
 
-/** Tasks or jobs per second, and the CPU of this process (with the database in it, where that is embedded). */
-async function measure(count: number, unit: string, work: () => Promise<void>): Promise<Row> {
-  const cpu = process.cpuUsage()
-  const from = performance.now()
-  await work()
-  const seconds = (performance.now() - from) / 1_000
-  const used = process.cpuUsage(cpu)
-  return {
-    count,
-    seconds: round(seconds),
-    [`${unit}_per_second`]: Math.round(count / seconds),
-    cpu_ms_each: round((used.user + used.system) / 1_000 / count),
-  }
-}
-
-async function fanOuts(house: EngineHouse): Promise<Row> {
-  const each = tasksCount / tenantsCount
-  const jobs: { tenantId: RowId<'tenant'>; jobRowId: RowId<'job'> }[] = []
-  house.work['split'] = () => done()
-  for (let index = 0; index < tenantsCount; index++) {
-    const tenantId = await house.addTenant()
-    const fileId = await house.addFile(tenantId)
-    await house.usePipeline(
-      tenantId,
-      toDefinition({
-        split: { uses: 'transform.split' },
-        part: { uses: 'transform.part', needs: ['split'], each: 'split' },
-      }),
-    )
-    const { jobRowId } = await house.submit(tenantId, fileId)
-    jobs.push({ tenantId, jobRowId })
-  }
-  // Outputs of the first step, so that the second, replayed, has as many tasks.
-  for (const { tenantId, jobRowId } of jobs) {
-    await settled(house)
-    await house.database.query(
-      `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id)
-       select $1, $2, 0, 'split', 'part-' || n, 'text/plain', 10, repeat('c', 64), (select object_id from file where tenant_id = $1)
-       from generate_series(1, $3::int) n`,
-      [tenantId, jobRowId, each],
-    )
-  }
-  return measure(tasksCount, 'tasks', async () => {
-    for (const { tenantId, jobRowId } of jobs) await house.control.replayStep(tenantId, jobRowId, 'system', 'part')
-    await settled(house)
+async function measureSide({ name, tasks, embedded }: Case, processes: number, full: boolean): Promise<Row> {
+  const count = full ? tasks * 7 : tasks
+  const databaseUrl = embedded ? undefined : testDatabaseUrl()
+  const redisServer = testRedisUrl()
+  const redis = redisServer === undefined ? undefined : await openTestRedis(redisServer)
+  const servers = await createServersCpu({
+    ...(databaseUrl !== undefined && { databaseUrl }),
+    ...(redis && { redisUrl: redis.url }),
   })
-}
-
-async function singles(house: EngineHouse): Promise<Row> {
-  const tenants: {
-    tenantId: Awaited<ReturnType<EngineHouse['addTenant']>>
-    fileId: Awaited<ReturnType<EngineHouse['addFile']>>
-  }[] = []
-  for (let index = 0; index < tenantsCount; index++) {
-    const tenantId = await house.addTenant()
-    tenants.push({ tenantId, fileId: await house.addFile(tenantId) })
-  }
-  return measure(jobsCount, 'jobs', async () => {
-    for (const { tenantId, fileId } of tenants) {
-      await house.usePipeline(tenantId, toDefinition({ only: { uses: 'transform.only' } }))
-      for (let index = 0; index < jobsCount / tenantsCount; index++) await house.submit(tenantId, fileId)
+  const load = os.loadavg()[0] ?? 0
+  const side = await startSide({ name, processes, slots, embedded: embedded === true, redisUrl: redis?.url })
+  try {
+    await side.enqueue(count)
+    const before = await servers.seconds()
+    const { seconds, cpuSeconds } = await side.drain(count)
+    const cpu = cpuSeconds + (await servers.seconds()) - before
+    const latencies = processes === 1 ? await side.latencies(latencySamples) : []
+    const at = (share: number): number | string =>
+      latencies.length === 0 ? '' : round(latencies[Math.floor(share * (latencies.length - 1))] ?? 0, 1)
+    return {
+      what: name,
+      processes,
+      count,
+      tasks_per_s: Math.round(count / seconds),
+      cpu_ms: round((cpu * 1_000) / count, 3),
+      ratio: '',
+      start_p50_ms: at(0.5),
+      start_p99_ms: at(0.99),
+      load: round(load, 1),
     }
-    await settled(house)
-  })
-}
-
-async function latency(house: EngineHouse): Promise<Row> {
-  const tenantId = await house.addTenant()
-  const fileId = await house.addFile(tenantId)
-  await house.usePipeline(tenantId, toDefinition({ only: { uses: 'transform.only' } }))
-  const samples: number[] = []
-  for (let index = 0; index < latencySamples; index++) {
-    const started = Promise.withResolvers<number>()
-    house.work['only'] = () => {
-      started.resolve(performance.now())
-      return done()
-    }
-    await house.submit(tenantId, fileId)
-    const from = performance.now()
-    samples.push((await started.promise) - from)
-    await settled(house)
+  } finally {
+    await side.end()
+    servers.close()
+    redis?.client.disconnect()
   }
-  samples.sort((a, b) => a - b)
-  const at = (share: number): number => round(samples[Math.floor(share * (samples.length - 1))] ?? 0)
-  return { count: samples.length, p50_ms: at(0.5), p99_ms: at(0.99) }
 }
 
-/** Waits until no job is under way; the index behind the question holds only those that are. */
-async function settled(house: EngineHouse): Promise<void> {
-  const open = async (): Promise<number> =>
-    (await house.database.query('select from job where finished_at is null limit 1')).rowCount
-  await house.until(open, (count) => count === 0, 60_000)
+function addRatios(rows: Row[]): void {
+  for (const row of rows) {
+    const peer = rows.find(({ what, processes }) => what === 'bullmq' && processes === row['processes'])
+    if (peer) row['ratio'] = round(Number(row['tasks_per_s']) / Number(peer['tasks_per_s']), 2)
+  }
 }
 
-const round = (value: number): number => Math.round(value * 1_000) / 1_000
+const round = (value: number, digits: number): number => Math.round(value * 10 ** digits) / 10 ** digits

@@ -8,7 +8,7 @@ import { findParts, partEnvironment, startServers } from '../../test/harness/par
 import type { Benchmark, Row } from './benchmark.ts'
 
 const help = `npm run bench -- --list
-npm run bench -- NAME… [--json]
+npm run bench -- NAME… [--json] [--full]
 
 Each benchmark runs its peer, the bare library or another product, in the same run; read the ratios, not the figures.`
 
@@ -33,6 +33,7 @@ async function main(args: string[]): Promise<number> {
     options: {
       list: { type: 'boolean' },
       json: { type: 'boolean', default: false },
+      full: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h' },
     },
   })
@@ -50,12 +51,12 @@ async function main(args: string[]): Promise<number> {
   }
   for (const word of positionals) {
     const benchmark = known.find(({ name }) => name === word)
-    if (benchmark) await runOne(benchmark, values.json)
+    if (benchmark) await runOne(benchmark, values)
   }
   return 0
 }
 
-async function runOne(benchmark: Benchmark, json: boolean): Promise<void> {
+async function runOne(benchmark: Benchmark, { json, full }: { json: boolean; full: boolean }): Promise<void> {
   const { name, summary, uses = [] } = benchmark
   const tell = json ? console.error : console.log
   tell(`${name}: ${summary}`)
@@ -69,7 +70,7 @@ async function runOne(benchmark: Benchmark, json: boolean): Promise<void> {
   const started = performance.now()
   const loadBefore = os.loadavg()[0] ?? 0
   try {
-    const { rows, notes = [] } = await benchmark.run()
+    const { rows, notes = [] } = await benchmark.run({ full })
     const machine = {
       node: process.version,
       cpu: os.cpus()[0]?.model.trim() ?? 'unknown',

@@ -4,13 +4,16 @@ import { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { StageName } from '@millrace/contract'
 import { createMaintenance } from '../../maintenance/maintenance.ts'
-import { systemClock } from '../../platform/clock.ts'
+import { systemClock, type Clock } from '../../platform/clock.ts'
+import type { Database } from '../../platform/database.ts'
 import { systemIds, type RowId } from '../../platform/ids.ts'
 import { Problem } from '../../platform/problem.ts'
 import { startServices } from '../../platform/lifecycle.ts'
 import { silentLog } from '../../platform/log.ts'
-import { createLocalWakeBus } from '../../platform/wake.ts'
+import { openPostgres } from '../../platform/postgres.ts'
+import { createLocalWakeBus, type WakeBus } from '../../platform/wake.ts'
 import { createInProcessQueue } from '../../queue/in-process.ts'
+import type { ReadyQueue } from '../../queue/ready-queue.ts'
 import { createPostgresSearch } from '../../search/postgres.ts'
 import type { Vault } from '../../storage/vault.ts'
 import { createQuota } from '../../tenants/quota.ts'
@@ -58,12 +61,22 @@ export const testCatalogue: Catalogue = {
   }),
 }
 
-export async function createEngineHouse({ maintained = true } = {}) {
-  const test: TestDatabase = await createTestDatabase()
+export interface EngineHouseOptions {
+  maintained?: boolean
+  /** Of another house, whose work this one takes part in; left out: a new one. */
+  databaseUrl?: string
+  openQueue?: (deps: { database: Database; wake: WakeBus; clock: Clock }) => Promise<ReadyQueue>
+  wake?: WakeBus
+  worker?: string
+}
+
+export async function createEngineHouse(options: EngineHouseOptions = {}) {
+  const { maintained = true, worker = 'worker_test' } = options
+  const test = options.databaseUrl === undefined ? await createTestDatabase() : await joinDatabase(options.databaseUrl)
   const { database } = test
   const clock = systemClock
-  const wake = createLocalWakeBus()
-  const queue = createInProcessQueue({ clock })
+  const wake = options.wake ?? createLocalWakeBus()
+  const queue = (await options.openQueue?.({ database, wake, clock })) ?? createInProcessQueue({ clock })
   const quota = createQuota({ database })
   const work: Record<string, Work> = {}
   let pipeline: { pipelineVersionId: number; definition: PipelineDefinition } | undefined
@@ -99,7 +112,7 @@ export async function createEngineHouse({ maintained = true } = {}) {
   }
   const batchRunner = createBatchRunner({ database, vault, searchIndex, bulk, wake, log: silentLog })
   const batches = createBatches({ database, vault, pipelines, wake })
-  const desk = createTaskDesk({ store, engine, queue, estimates, wake, clock, log: silentLog, worker: 'worker_test' })
+  const desk = createTaskDesk({ store, engine, queue, estimates, wake, clock, log: silentLog, worker })
   const maintenance = { database, queue, engine, quota, wake, clock, ids: systemIds, log: silentLog, batchRunner }
   const stopping = new AbortController()
   const startMaintenance = () =>
@@ -120,6 +133,7 @@ export async function createEngineHouse({ maintained = true } = {}) {
 
   return {
     database,
+    databaseUrl: test.url,
     desk,
     engine,
     store,
@@ -221,6 +235,7 @@ export async function createEngineHouse({ maintained = true } = {}) {
       stopping.abort()
       await Promise.allSettled(working)
       await services.stop(2_000)
+      await queue.close()
       await test.drop()
     },
     /** As a process that was killed and begins anew; what was claimed before stays claimed by nobody. */
@@ -229,6 +244,11 @@ export async function createEngineHouse({ maintained = true } = {}) {
       services = await startMaintenance()
     },
   }
+}
+
+async function joinDatabase(url: string): Promise<TestDatabase> {
+  const database = await openPostgres({ url, log: silentLog })
+  return { database, url, drop: () => database.close() }
 }
 
 export type EngineHouse = Awaited<ReturnType<typeof createEngineHouse>>
