@@ -12,6 +12,8 @@ import type { SideName } from './engine/sides.ts'
 
 const slots = 50
 const latencySamples = 50
+/** MILLRACE_BENCH_SIDES makes it shorter for a look: a pattern of the sides' names. */
+const chosen = new RegExp(process.env['MILLRACE_BENCH_SIDES'] ?? '')
 
 interface Case {
   name: SideName
@@ -42,7 +44,7 @@ export const benchmark: Benchmark = {
     const redis = testRedisUrl()
     const notes: string[] = []
     const rows: Row[] = []
-    for (const each of cases) {
+    for (const each of cases.filter(({ name }) => chosen.test(name))) {
       if ((!each.embedded && databaseUrl === undefined) || (each.needsRedis && redis === undefined)) {
         notes.push(`${each.name}: not measured, its server is missing`)
         continue
@@ -50,7 +52,6 @@ export const benchmark: Benchmark = {
       for (const processes of each.processes) {
         try {
           rows.push(await measureSide(each, processes, full))
-          console.error(rows.at(-1))
         } catch (error) {
           notes.push(`${each.name}, ${processes} processes: ${error instanceof Error ? error.message : String(error)}`)
         }

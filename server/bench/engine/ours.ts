@@ -7,6 +7,7 @@ import { openRedis } from '../../src/platform/redis.ts'
 import { createRedisWakeBus } from '../../src/platform/redis-wake.ts'
 import { createEngineHouse, done, type EngineHouse } from '../../src/processing/testing/engine-house.ts'
 import { toDefinition } from '../../src/processing/testing/test-rows.ts'
+import type { TaskAssignment } from '../../src/processing/task.ts'
 import { createBullmqQueue } from '../../src/queue/bullmq.ts'
 import { createPgQueue } from '../../src/queue/pg.ts'
 import type { OpenSide, Side, SideOptions } from './side.ts'
@@ -60,7 +61,9 @@ export const addSlots = (house: EngineHouse, slots: number) =>
 export function startSlots(
   house: EngineHouse,
   slots: number,
-  run: (task: Awaited<ReturnType<EngineHouse['desk']['take']>>[number]) => Promise<void>,
+  run: (task: TaskAssignment) => Promise<void>,
+  /** Once per task whose result was written. */
+  written: () => void = () => {},
 ): { stop(): Promise<void> } {
   const stopping = new AbortController()
   const running = new Set<Promise<void>>()
@@ -73,7 +76,9 @@ export function startSlots(
       const tasks = await house.desk.take({ max: slots - running.size, waitMs: 200, signal: stopping.signal })
       for (const task of tasks) {
         const ended: Promise<void> = run(task)
-          .then(async () => void (await house.desk.report(task, done())))
+          .then(async () => {
+            if (await house.desk.report(task, done())) written()
+          })
           .finally(() => running.delete(ended))
         running.add(ended)
       }
@@ -118,7 +123,7 @@ export async function prepareFanOuts(house: EngineHouse, tenants: number, each: 
   }
   return {
     jobs,
-    async start(): Promise<void> {
+    start: async (): Promise<void> => {
       for (const { tenantId, jobRowId } of jobs) await house.control.replayStep(tenantId, jobRowId, 'system', 'part')
       house.wake.wake('cancel') // Whoever continues large fan-outs listens to this.
       house.wake.wake('backlog')
@@ -152,17 +157,15 @@ function createSide(house: EngineHouse, end: () => Promise<void>): Side {
       await house.submit(single.tenantId, single.fileId)
     },
     async work(count, tell) {
-      slots = startSlots(house, count, async () => {
-        const sentMs = sent.shift()
-        if (sentMs !== undefined) tell.started(sentMs)
-      })
-      // Counted when written, which a report is that has come back.
-      const { report } = house.desk
-      house.desk.report = async (task, outcome) => {
-        const written = await report(task, outcome)
-        if (written) tell.done(1)
-        return written
-      }
+      slots = startSlots(
+        house,
+        count,
+        async () => {
+          const sentMs = sent.shift()
+          if (sentMs !== undefined) tell.started(sentMs)
+        },
+        () => tell.done(1),
+      )
     },
     async close() {
       await slots?.stop()

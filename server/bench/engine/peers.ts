@@ -165,7 +165,7 @@ const graphileWorker = peer(async (results, _, first) => {
 
 const dbosWorkflow = 'bench'
 const dbos = peer(async (results) => {
-  let handle = async (_: Payload): Promise<void> => {}
+  let handle: (payload: Payload) => Promise<void> = async () => {}
   DBOS.registerWorkflow((payload: Payload) => handle(payload), { name: dbosWorkflow })
   const settings = { name: 'bench', systemDatabaseUrl: results.url, logLevel: 'error', runAdminServer: false }
   DBOS.setConfig({ ...settings, systemDatabasePoolSize: 20, executorID: `w${process.pid}` })

@@ -179,6 +179,11 @@ const gates: Gate[] = [
     run: (sql) => scheduler.listAbandoned(sql, 4_000, 100),
   },
   {
+    name: 'archive',
+    by: ['job by job_unarchived', jobById, byJob, byId, stepByJob],
+    run: (sql) => scheduler.archiveTasks(sql, -60_000, 100), // What ends within the next minute: all that has ended.
+  },
+  {
     name: 'demand',
     by: [backlog, byLease],
     run: async (sql) => {

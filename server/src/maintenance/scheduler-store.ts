@@ -74,6 +74,9 @@ export interface SchedulerStore {
   /** Tasks still running of jobs whose cancellation was asked for so long ago. */
   listAbandoned(graceMs: number, limit: number): Promise<EndedTask[]>
   writeDemand(pool: number, slots: number): Promise<{ backlogCount: number }>
+  /** Takes succeeded tasks of jobs that ended so long ago out of the table, so many at most. */
+  archiveTasks(endedMs: number, limit: number): Promise<{ tasks: number; jobs: number }>
+  deleteOldAttempts(keptMs: number, limit: number): Promise<number>
   deleteOldEvents(keptMs: number, limit: number): Promise<number>
   deleteOldKeys(keptMs: number, limit: number): Promise<number>
   deleteOldWorkers(keptMs: number): Promise<number>

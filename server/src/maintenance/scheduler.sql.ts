@@ -226,6 +226,25 @@ export async function deleteOldEvents(sql: Sql, keptMs: number, limit: number): 
   return rowCount
 }
 
+/** Answers how many tasks were taken out, and how many jobs were done with. */
+export async function archiveTasks(sql: Sql, endedMs: number, limit: number): Promise<{ tasks: number; jobs: number }> {
+  const { rows } = await sql.query<{ tasks: number; jobs: number }>('select tasks, jobs from archive_tasks($1, $2)', [
+    endedMs,
+    limit,
+  ])
+  // The function returns one row.
+  return rows[0]!
+}
+
+export async function deleteOldAttempts(sql: Sql, keptMs: number, limit: number): Promise<number> {
+  const { rowCount } = await sql.query(
+    `delete from task_attempt where ctid = any(array(
+       select ctid from task_attempt where ended_at < now() - $1 * interval '1 ms' order by ended_at limit $2))`,
+    [keptMs, limit],
+  )
+  return rowCount
+}
+
 export async function deleteOldWorkers(sql: Sql, keptMs: number): Promise<number> {
   const { rowCount } = await sql.query(`delete from worker where last_seen_at < now() - $1 * interval '1 ms'`, [keptMs])
   return rowCount

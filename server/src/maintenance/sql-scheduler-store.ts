@@ -49,6 +49,8 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         await statements.pinPlans(tx)
         return { backlogCount: (await statements.writeDemand(tx, pool, slots)).backlog_count }
       }),
+    archiveTasks: (endedMs, limit) => statements.archiveTasks(database, endedMs, limit),
+    deleteOldAttempts: (keptMs, limit) => statements.deleteOldAttempts(database, keptMs, limit),
     deleteOldEvents: (keptMs, limit) => statements.deleteOldEvents(database, keptMs, limit),
     deleteOldKeys: (keptMs, limit) => deleteOldKeys(database, { keptMs, limit }),
     deleteOldWorkers: (keptMs) => statements.deleteOldWorkers(database, keptMs),

@@ -100,10 +100,10 @@ export async function listSteps(sql: Sql, tenantId: number, jobId: number): Prom
   const { rows } = await sql.query<StepRow>(
     `select s.name, s.state, s.tasks_total, s.tasks_failed, s.started_at, s.finished_at, s.problem,
        case when s.state in ('skipped', 'cancelled')
-         then (select count(*) from task t where t.job_id = s.job_id and t.step = s.name and t.state = 'succeeded')
+         then (select count(*) from task t where t.job_id = s.job_id and t.step = s.name and t.state = 'succeeded') + s.tasks_archived
          else s.tasks_total - s.tasks_pending - s.tasks_failed end as tasks_done,
-       coalesce((select max(t.attempt) from task t
-         where t.job_id = s.job_id and t.step = s.name and t.ordinal < ${tasksCountMax}), 0) as attempts,
+       greatest(s.attempts, (select max(t.attempt) from task t
+         where t.job_id = s.job_id and t.step = s.name and t.ordinal < ${tasksCountMax})) as attempts,
        case when s.tasks_total = 1
          then (select r.result from task_result r where r.job_id = s.job_id and r.step = s.name limit 1) end as result
      from job_step s where s.tenant_id = $1 and s.job_id = $2 order by s.position, s.name`,

@@ -256,11 +256,12 @@ export async function requeueEndedTasks(sql: Sql, jobId: number, step: string): 
   return rowCount
 }
 
-/** Tasks, results, attempts and outputs of these steps; objects that belong to nothing any more are swept later. */
+/** Tasks, archived or not, results and outputs of these steps; objects that belong to nothing any more are swept later. */
 export async function deleteStepWork(sql: Sql, jobId: number, steps: readonly string[]): Promise<void> {
   await sql.query(
     `with outputs as (delete from output where job_id = $1 and step = any($2::text[])),
-       results as (delete from task_result where job_id = $1 and step = any($2::text[]))
+       results as (delete from task_result where job_id = $1 and step = any($2::text[])),
+       archived as (update job_step set attempts = 0, tasks_archived = 0 where job_id = $1 and name = any($2::text[]))
      delete from task where job_id = $1 and step = any($2::text[])`,
     [jobId, steps],
   )

@@ -155,6 +155,8 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
     writeDemand: async () => ({
       backlogCount: tables.tasks.rows.values().reduce((sum, { state }) => sum + (state === 'queued' ? 1 : 0), 0),
     }),
+    archiveTasks: async () => ({ tasks: 0, jobs: 0 }),
+    deleteOldAttempts: async () => 0,
     deleteOldEvents: async () => 0,
     deleteOldKeys: async () => 0,
     deleteOldWorkers: async () => 0,
