@@ -1,6 +1,8 @@
 // Every command, by the word that calls it.
 
 import type { Command, CommandGroup } from './command.ts'
+import { batchCommand } from './commands/batch.ts'
+import { deadLettersCommand } from './commands/dead-letters.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { filesCommand } from './commands/files.ts'
 import { jobsCommand } from './commands/jobs.ts'
@@ -8,6 +10,7 @@ import { keysCommand } from './commands/keys.ts'
 import { pipelinesCommand } from './commands/pipelines.ts'
 import { processCommand } from './commands/process.ts'
 import { processorsCommand } from './commands/processors.ts'
+import { schedulesCommand } from './commands/schedules.ts'
 import { searchCommand } from './commands/search.ts'
 import { uploadCommand } from './commands/upload.ts'
 import { watchCommand } from './commands/watch.ts'
@@ -18,6 +21,9 @@ export const commands = {
   upload: uploadCommand,
   watch: watchCommand,
   jobs: jobsCommand,
+  batch: batchCommand,
+  'dead-letters': deadLettersCommand,
+  schedules: schedulesCommand,
   files: filesCommand,
   search: searchCommand,
   pipelines: pipelinesCommand,

@@ -4,6 +4,13 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { AdminMetrics, DoctorReport, QueueResource, WorkerResource } from './resources/admin.ts'
 import { BatchChange, BatchItemResource, BatchOrder, BatchPlan, BatchResource } from './resources/batch.ts'
+import {
+  ControlTaskResource,
+  DeadLetterExplanation,
+  DeadLetterFilter,
+  DeadLetterResource,
+  JobFilter,
+} from './resources/control.ts'
 import { EventResource, SearchHit } from './resources/event.ts'
 import { FileResource, FileVersionResource, LineageResource, UploadResult } from './resources/file.ts'
 import { ApiKeyResource, PrincipalResource, SessionResource } from './resources/identity.ts'
@@ -11,6 +18,7 @@ import { JobResource, JobSummary } from './resources/job.ts'
 import { LinkResource } from './resources/link.ts'
 import { PipelineResource, ProcessorResource } from './resources/pipeline.ts'
 import { FieldError } from './resources/problem.ts'
+import { ScheduleChange, ScheduleOrder, ScheduleResource } from './resources/schedule.ts'
 import { ImportSourceResource, UploadPartResource, UploadResource } from './resources/upload.ts'
 import {
   batchItemStates,
@@ -730,6 +738,118 @@ export const operations = {
     query: Type.Object({ state: Type.Optional(Type.Enum([...batchItemStates])) }),
     status: 200,
     responseType: 'application/octet-stream',
+  },
+
+  // Dead letters, and orders over many jobs
+  listDeadLetters: {
+    method: 'GET',
+    path: '/dead-letters',
+    tag: 'jobs',
+    summary: 'Tasks that no further attempt will help, newest first',
+    query: Type.Object({ ...page, ...DeadLetterFilter.properties }),
+    status: 200,
+    response: List(DeadLetterResource),
+  },
+  getDeadLetter: {
+    method: 'GET',
+    path: '/dead-letters/{task_id}',
+    tag: 'jobs',
+    summary: 'Why a task is a dead letter: its problem and what was tried',
+    params: Type.Object({ task_id: Type.String({ maxLength: 100 }) }),
+    status: 200,
+    response: DeadLetterExplanation,
+  },
+  replayDeadLetters: {
+    method: 'POST',
+    path: '/dead-letters/replay',
+    tag: 'jobs',
+    summary: 'Run the jobs of all dead letters that match again, in the background',
+    body: DeadLetterFilter,
+    status: 202,
+    response: ControlTaskResource,
+  },
+  cancelJobs: {
+    method: 'POST',
+    path: '/jobs/cancel',
+    tag: 'jobs',
+    summary: 'Cancel all live jobs that match, in the background',
+    body: JobFilter,
+    status: 202,
+    response: ControlTaskResource,
+  },
+  listControlTasks: {
+    method: 'GET',
+    path: '/control-tasks',
+    tag: 'jobs',
+    summary: 'What was asked of many at once, newest first',
+    query: Type.Object(page),
+    status: 200,
+    response: List(ControlTaskResource),
+  },
+  getControlTask: {
+    method: 'GET',
+    path: '/control-tasks/{control_task_id}',
+    tag: 'jobs',
+    summary: 'How far it has come',
+    params: Type.Object({ control_task_id: Type.String({ maxLength: 100 }) }),
+    status: 200,
+    response: ControlTaskResource,
+  },
+  cancelControlTask: {
+    method: 'POST',
+    path: '/control-tasks/{control_task_id}/cancel',
+    tag: 'jobs',
+    summary: 'Go no further; what is done stays done',
+    params: Type.Object({ control_task_id: Type.String({ maxLength: 100 }) }),
+    status: 200,
+    response: ControlTaskResource,
+  },
+
+  // Schedules
+  createSchedule: {
+    method: 'POST',
+    path: '/schedules',
+    tag: 'schedules',
+    summary: 'Start a batch over a query again and again',
+    body: ScheduleOrder,
+    status: 201,
+    response: ScheduleResource,
+  },
+  listSchedules: {
+    method: 'GET',
+    path: '/schedules',
+    tag: 'schedules',
+    summary: 'Schedules of the tenant, newest first',
+    query: Type.Object(page),
+    status: 200,
+    response: List(ScheduleResource),
+  },
+  getSchedule: {
+    method: 'GET',
+    path: '/schedules/{schedule_id}',
+    tag: 'schedules',
+    summary: 'One schedule with its last and next run',
+    params: Type.Object({ schedule_id: Type.String({ maxLength: 100 }) }),
+    status: 200,
+    response: ScheduleResource,
+  },
+  updateSchedule: {
+    method: 'PATCH',
+    path: '/schedules/{schedule_id}',
+    tag: 'schedules',
+    summary: 'Change, pause or resume a schedule',
+    params: Type.Object({ schedule_id: Type.String({ maxLength: 100 }) }),
+    body: ScheduleChange,
+    status: 200,
+    response: ScheduleResource,
+  },
+  deleteSchedule: {
+    method: 'DELETE',
+    path: '/schedules/{schedule_id}',
+    tag: 'schedules',
+    summary: 'Delete a schedule; batches that it started go on',
+    params: Type.Object({ schedule_id: Type.String({ maxLength: 100 }) }),
+    status: 204,
   },
 
   // Pipelines

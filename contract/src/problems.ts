@@ -231,6 +231,18 @@ export const problems = {
     'See the report for the reasons, then redrive what failed and what was not started.',
   ),
 
+  // Schedules
+  cron_invalid: kind(
+    422,
+    'The cron expression or its time zone cannot be read.',
+    'Give minute, hour, day, month and weekday, e.g. "30 2 * * 1-5", and a zone such as Europe/Berlin.',
+  ),
+  cron_never_fires: kind(
+    422,
+    'The cron expression never comes true.',
+    'Choose a day that its month has; the 30th of February never comes.',
+  ),
+
   // Outcomes of processing, told to the owner of the file
   file_unreadable: kind(
     422,

@@ -85,6 +85,14 @@ export type BatchItemState = (typeof batchItemStates)[number]
 export const manifestFormats = ['csv', 'jsonl'] as const
 export type ManifestFormat = (typeof manifestFormats)[number]
 
+/** What is asked of many at once. */
+export const controlKinds = ['replay_dead_letters', 'cancel_jobs'] as const
+export const controlStates = ['running', 'completed', 'cancelled'] as const
+
+export const scheduleStates = ['active', 'paused'] as const
+export const missedTickPolicies = ['skip', 'once', 'all'] as const
+export const tickOutcomes = ['started', 'skipped_overlap', 'skipped_missed', 'failed'] as const
+
 export const roles = ['admin', 'user', 'read-only'] as const
 /** What a principal may do inside one tenant. */
 export type Role = (typeof roles)[number]

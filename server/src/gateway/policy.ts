@@ -84,6 +84,19 @@ export const policy = {
   listBatchItems: readers,
   getBatchReport: readers,
 
+  listDeadLetters: readers,
+  getDeadLetter: readers,
+  replayDeadLetters: writers,
+  cancelJobs: writers,
+  listControlTasks: readers,
+  getControlTask: readers,
+  cancelControlTask: writers,
+  createSchedule: writers,
+  listSchedules: readers,
+  getSchedule: readers,
+  updateSchedule: writers,
+  deleteSchedule: writers,
+
   listPipelines: readers,
   getPipeline: readers,
   createPipeline: admins, // A pipeline becomes the default of every upload of its types.

@@ -12,6 +12,8 @@ import type { Metrics } from '../platform/metrics.ts'
 import type { Service } from '../platform/service.ts'
 import type { WakeBus } from '../platform/wake.ts'
 import type { BatchRunner } from '../processing/batches/batch-runner.ts'
+import type { ControlRunner } from '../processing/control/control-runner.ts'
+import type { ScheduleRunner } from '../processing/schedules/schedule-runner.ts'
 import type { Engine } from '../processing/engine.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
@@ -19,6 +21,8 @@ import type { Vault } from '../storage/vault.ts'
 import type { Quota } from '../tenants/quota.ts'
 import { createAdmission, dispatchLeaseMsDefault } from './admission.ts'
 import { createBatchKeeper } from './batch-keeper.ts'
+import { createControlKeeper } from './control-keeper.ts'
+import { createScheduleKeeper } from './schedule-keeper.ts'
 import { createCanceller } from './canceller.ts'
 import { createDemand } from './demand.ts'
 import { createDuty } from './duty.ts'
@@ -38,6 +42,8 @@ export interface MaintenanceDependencies {
   engine: Engine
   quota: Quota
   batchRunner?: BatchRunner
+  controlRunner?: ControlRunner
+  scheduleRunner?: ScheduleRunner
   wake: WakeBus
   clock: Clock
   ids: Ids
@@ -120,6 +126,8 @@ export function createMaintenance(deps: MaintenanceDependencies): Service[] {
     createRescuer(duty),
     createPromoter(duty),
     createCanceller(duty),
+    ...(deps.controlRunner ? [createControlKeeper({ ...duty, controlRunner: deps.controlRunner })] : []),
+    ...(deps.scheduleRunner ? [createScheduleKeeper({ ...duty, scheduleRunner: deps.scheduleRunner })] : []),
     ...(deps.batchRunner ? [createBatchKeeper({ ...duty, batchRunner: deps.batchRunner })] : []),
     createDemand({ ...duty, pool }),
     createRetention({ ...duty, quota }),

@@ -40,6 +40,8 @@ export interface Engine {
   settle(reports: readonly Report[]): Promise<Set<number>>
   /** Locks a job and does something to it, then lets it go on. Nothing for a job that is not there. */
   changeJob<T>(jobId: number, change: (graph: JobGraph, tx: EngineTx) => Promise<T>): Promise<T | undefined>
+  /** The same for many in one transaction: all of them, or none when it throws. Those that are not there are left out. */
+  changeJobs(jobIds: readonly number[], change: (graph: JobGraph, tx: EngineTx) => Promise<void>): Promise<void>
   /** Takes a job that is being cancelled or stopped, or a step that is being split, a chunk further. */
   continueJob(jobId: number): Promise<void>
 }
@@ -128,6 +130,12 @@ export function createEngine(deps: EngineDependencies): Engine {
         const value = await change(graph, open.tx)
         await conclude(open)
         return value
+      }),
+
+    changeJobs: (jobIds, change) =>
+      withJobs(jobIds, async (open) => {
+        for (const graph of open.graphs.values()) await change(graph, open.tx)
+        await conclude(open)
       }),
 
     continueJob: (jobId) =>

@@ -64,7 +64,7 @@ export function createJobControl({ engine, wake }: JobControlDependencies): JobC
  * What failed, was cancelled or was skipped runs again, and everything after what failed. Of a step whose needs stand,
  * only the tasks that did not succeed; any other forgets what it did, because its inputs will be others.
  */
-async function retryBroken(graph: JobGraph, tx: EngineTx): Promise<void> {
+export async function retryBroken(graph: JobGraph, tx: EngineTx): Promise<void> {
   const { job, definition } = graph
   const broken = graph.steps.filter(({ state }) => state === 'failed' || state === 'cancelled')
   if (broken.length === 0) throw new Problem('conflict', { detail: 'No step of the job failed.' })

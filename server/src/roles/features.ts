@@ -26,6 +26,10 @@ import { createBatchRunner, type BatchRunner } from '../processing/batches/batch
 import { batchRoutes } from '../processing/batches/batch-routes.ts'
 import { createBatches } from '../processing/batches/batches.ts'
 import { createBulkSubmission } from '../processing/bulk-submission.ts'
+import { controlRoutes } from '../processing/control/control-routes.ts'
+import { createControlRunner, type ControlRunner } from '../processing/control/control-runner.ts'
+import { scheduleRoutes } from '../processing/schedules/schedule-routes.ts'
+import { createScheduleRunner, type ScheduleRunner } from '../processing/schedules/schedule-runner.ts'
 import { createCatalogue, type Catalogue } from '../processing/catalogue.ts'
 import { createEngine, type Engine } from '../processing/engine.ts'
 import type { EngineStore } from '../processing/engine-store.ts'
@@ -59,6 +63,8 @@ export interface Features {
   readonly batchRunner: BatchRunner
   readonly erasure: Erasure
   readonly shredding: Shredding
+  readonly controlRunner: ControlRunner
+  readonly scheduleRunner: ScheduleRunner
   /** Operations of role api. Together with those of uploadRoutes they are all that the contract has. */
   readonly apiRoutes: RouteGroup<Exclude<OperationId, UploadOperation>>
   readonly uploadRoutes: UploadFeatures['routes']
@@ -84,7 +90,12 @@ export async function createFeatures(parts: Parts): Promise<Features> {
   const submission = createJobSubmission({ store: engineStore, pipelines, catalogue, estimates, clock })
   const bulk = createBulkSubmission({ store: engineStore, pipelines, catalogue, estimates })
   const batchRunner = createBatchRunner({ database, vault, searchIndex, bulk, wake, log })
-  const batch = batchRoutes({ database, batches: createBatches({ database, vault, pipelines, wake }) })
+  const batches = createBatches({ database, vault, pipelines, wake })
+  const batch = batchRoutes({ database, batches })
+  const controlRunner = createControlRunner({ database, engine, wake, log })
+  const scheduleRunner = createScheduleRunner({ database, batches, clock, wake, log })
+  const orders = controlRoutes({ database, wake })
+  const schedules = scheduleRoutes({ database, pipelines, clock })
   const control = createJobControl({ engine, wake })
   const serveObject = createServeObject({ database, vault, ids })
   const metadataBytesMax = async (tx: Tx, tenantId: number): Promise<number> =>
@@ -116,6 +127,8 @@ export async function createFeatures(parts: Parts): Promise<Features> {
     batchRunner,
     erasure,
     shredding,
+    controlRunner,
+    scheduleRunner,
     apiRoutes: {
       ...identity,
       ...fileRoutes({ database, files, searchIndex, serveObject, erasure, wake }),
@@ -124,8 +137,13 @@ export async function createFeatures(parts: Parts): Promise<Features> {
       ...jobs,
       ...pipeline,
       ...batch,
+      ...orders,
+      ...schedules,
       ...analyticsRoutes({ database, eventStream, figures, parts: parts.descriptions }),
       createApiKey: idempotency.wrap('createApiKey', identity.createApiKey),
+      replayDeadLetters: idempotency.wrap('replayDeadLetters', orders.replayDeadLetters),
+      cancelJobs: idempotency.wrap('cancelJobs', orders.cancelJobs),
+      createSchedule: idempotency.wrap('createSchedule', schedules.createSchedule),
       createBatch: idempotency.wrap('createBatch', batch.createBatch),
       redriveBatch: idempotency.wrap('redriveBatch', batch.redriveBatch),
       createJob: idempotency.wrap('createJob', jobs.createJob),

@@ -23,6 +23,7 @@ import { acceptRank } from '../content-type.ts'
 import type { PipelineDefinition } from '../definition.ts'
 import { createBatchRunner } from '../batches/batch-runner.ts'
 import { createBatches } from '../batches/batches.ts'
+import { createControlRunner } from '../control/control-runner.ts'
 import { createBulkSubmission } from '../bulk-submission.ts'
 import { createTaskDesk } from '../desk.ts'
 import { createEngine } from '../engine.ts'
@@ -111,9 +112,21 @@ export async function createEngineHouse(options: EngineHouseOptions = {}) {
     },
   }
   const batchRunner = createBatchRunner({ database, vault, searchIndex, bulk, wake, log: silentLog })
+  const controlRunner = createControlRunner({ database, engine, wake, log: silentLog })
   const batches = createBatches({ database, vault, pipelines, wake })
   const desk = createTaskDesk({ store, engine, queue, estimates, wake, clock, log: silentLog, worker })
-  const maintenance = { database, queue, engine, quota, wake, clock, ids: systemIds, log: silentLog, batchRunner }
+  const maintenance = {
+    database,
+    queue,
+    engine,
+    quota,
+    wake,
+    clock,
+    ids: systemIds,
+    log: silentLog,
+    batchRunner,
+    controlRunner,
+  }
   const stopping = new AbortController()
   const startMaintenance = () =>
     startServices(maintained ? createMaintenance(maintenance) : [], { clock, log: silentLog })

@@ -1,0 +1,100 @@
+// millrace schedules: list, create, pause, resume, delete.
+
+import { missedTickPolicies, type ScheduleResource } from '@millrace/contract'
+import { listAll } from '../api.ts'
+import { defineCommand, readCount, readWord, type CommandGroup, type Context } from '../command.ts'
+import { exitCodes, type ExitCode } from '../failure.ts'
+import { formatTime, printable } from '../text.ts'
+import { listLimitOption, printList } from './list.ts'
+
+const list = defineCommand({
+  summary: 'schedules, newest first',
+  options: listLimitOption,
+  async run(_, options, context) {
+    const limit = readCount('limit', options.limit, 10_000)
+    const api = await context.api()
+    return printList(context.console, listAll(api, 'listSchedules', {}, limit ?? 50), [
+      { title: 'SCHEDULE', value: (schedule) => schedule.schedule_id },
+      { title: 'NAME', value: (schedule) => schedule.name, columnsMax: 40 },
+      { title: 'CRON', value: (schedule) => `${schedule.cron} ${schedule.time_zone}`, columnsMax: 50 },
+      { title: 'STATE', value: (schedule) => schedule.state },
+      { title: 'NEXT', value: (schedule) => nextOf(schedule) },
+      { title: 'LAST', value: (schedule) => schedule.last_tick?.outcome.replaceAll('_', ' ') ?? '' },
+    ])
+  },
+})
+
+const nextOf = ({ next_run_at: next }: ScheduleResource): string => (next === null ? 'never' : formatTime(next))
+
+const create = defineCommand({
+  summary: 'run a batch again and again',
+  operands: 'NAME CRON',
+  operandsMin: 2,
+  options: {
+    zone: { value: 'ZONE', help: 'time zone, e.g. Europe/Berlin (UTC)' },
+    missed: { value: 'POLICY', help: `${missedTickPolicies.join(', ')} (skip)` },
+    overlap: { help: 'start although the batch before it still runs' },
+    pipeline: { value: 'NAME', help: 'pipeline to run, else the default for the type of each file' },
+    prefix: { value: 'TEXT', help: 'only files whose name begins so' },
+    type: { value: 'TYPE', help: 'only files of this content type' },
+  },
+  async run([name = '', cron = ''], options, context) {
+    const missed = readWord('missed', options.missed, missedTickPolicies)
+    const { zone, pipeline, prefix, type } = options
+    const query = {
+      ...(prefix !== undefined && { name_prefix: prefix }),
+      ...(type !== undefined && { content_type: type }),
+    }
+    const body = {
+      name,
+      cron,
+      batch: { name, query, ...(pipeline !== undefined && { pipeline }) },
+      overlap: options.overlap === true,
+      ...(zone !== undefined && { time_zone: zone }),
+      ...(missed !== undefined && { missed_ticks: missed }),
+    }
+    return tell(context, await (await context.api()).call('createSchedule', { body }))
+  },
+})
+
+const pausing = (paused: boolean, summary: string) =>
+  defineCommand({
+    summary,
+    operands: 'SCHEDULE',
+    operandsMin: 1,
+    run: async ([id = ''], _, context) =>
+      tell(
+        context,
+        await (await context.api()).call('updateSchedule', { params: { schedule_id: id }, body: { paused } }),
+      ),
+  })
+
+const remove = defineCommand({
+  summary: 'delete a schedule; batches that it started go on',
+  operands: 'SCHEDULE',
+  operandsMin: 1,
+  async run([id = ''], _, { api, console }) {
+    await (await api()).call('deleteSchedule', { params: { schedule_id: id } })
+    if (console.json) console.printJson({ schedule_id: id, deleted: true })
+    else console.print(`${id} is deleted.`)
+    return exitCodes.done
+  },
+})
+
+function tell({ console }: Context, schedule: ScheduleResource): ExitCode {
+  if (console.json) console.printJson(schedule)
+  else
+    console.print(`${schedule.schedule_id}  ${printable(schedule.name)}  ${schedule.state}, next: ${nextOf(schedule)}`)
+  return exitCodes.done
+}
+
+export const schedulesCommand: CommandGroup = {
+  summary: 'run batches by the clock',
+  subcommands: {
+    list,
+    create,
+    pause: pausing(true, 'fire nothing for now'),
+    resume: pausing(false, 'fire again'),
+    delete: remove,
+  },
+}

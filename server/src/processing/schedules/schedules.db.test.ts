@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Clock } from '../../platform/clock.ts'
+import { silentLog } from '../../platform/log.ts'
+import type { RowId } from '../../platform/ids.ts'
+import { createEngineHouse, type EngineHouse } from '../testing/engine-house.ts'
+import { parseCron } from './cron.ts'
+import { chooseTick, createScheduleRunner, type ScheduleRunner } from './schedule-runner.ts'
+import { findSchedule, insertSchedule, type ScheduleFields } from './schedule.sql.ts'
+
+let house: EngineHouse
+let tenantId: RowId<'tenant'>
+let runner: ScheduleRunner
+let now = new Date('2026-03-01T12:00:00Z')
+
+beforeAll(async () => {
+  house = await createEngineHouse({ maintained: false })
+  const clock: Clock = { now: () => now, monotonicMs: () => 0, sleep: async () => undefined }
+  const { database, batches, wake } = house
+  runner = createScheduleRunner({ database, batches, clock, wake, log: silentLog })
+})
+afterAll(() => house.close())
+beforeEach(async () => {
+  tenantId = await house.addTenant()
+})
+
+const hourly = { cron: '0 * * * *', time_zone: 'UTC', overlap: false, batch: { query: {} }, state: 'active' } as const
+const add = (fields: Partial<ScheduleFields>) =>
+  house.database.withTenant(tenantId, (tx) =>
+    insertSchedule(tx, tenantId, 'system', {
+      ...hourly,
+      name: 's',
+      missed_ticks: 'skip',
+      next_tick_at: new Date('2026-03-01T12:00:00Z'),
+      ...fields,
+    }),
+  )
+const fireAt = async (time: string): Promise<void> => {
+  now = new Date(time)
+  await runner.fire(new AbortController().signal)
+}
+const ticks = async (id: number) =>
+  (
+    await house.database.query<{ outcome: string; tick_at: Date }>(
+      'select outcome, tick_at from schedule_tick where schedule_id = $1 order by tick_at',
+      [id],
+    )
+  ).rows.map(({ outcome, tick_at: at }) => `${at.toISOString().slice(5, 16)} ${outcome}`)
+const endBatches = () =>
+  house.database.query(
+    `update batch set state = 'completed', planned_at = now(), finished_at = now() where finished_at is null`,
+  )
+
+describe('a schedule', () => {
+  it('fires each tick once, however many look', async () => {
+    const id = await add({})
+    now = new Date('2026-03-01T12:00:01Z')
+    const { signal } = new AbortController()
+    await Promise.all([runner.fire(signal), runner.fire(signal), runner.fire(signal)])
+    expect(await ticks(id)).toEqual(['03-01T12:00 started'])
+    const row = await house.database.withTenant(tenantId, (tx) => findSchedule(tx, tenantId, id))
+    expect(row).toMatchObject({ next_tick_at: new Date('2026-03-01T13:00:00Z'), last_outcome: 'started' })
+    await endBatches()
+  })
+
+  it('starts nothing while its last batch runs, unless it may overlap', async () => {
+    const [alone, together] = [await add({}), await add({ overlap: true })]
+    await fireAt('2026-03-01T12:00:01Z')
+    await fireAt('2026-03-01T13:00:01Z')
+    expect(await ticks(alone)).toEqual(['03-01T12:00 started', '03-01T13:00 skipped_overlap'])
+    expect(await ticks(together)).toEqual(['03-01T12:00 started', '03-01T13:00 started'])
+    await endBatches()
+  })
+
+  it('deals with missed ticks as it is told', async () => {
+    const [skip, once, all] = [await add({}), await add({ missed_ticks: 'once' }), await add({ missed_ticks: 'all' })]
+    for (let round = 0; round < 5; round++) {
+      await fireAt('2026-03-01T14:30:00Z')
+      await endBatches()
+    }
+    expect(await ticks(skip)).toEqual(['03-01T14:00 skipped_missed'])
+    expect(await ticks(once)).toEqual(['03-01T14:00 started'])
+    expect(await ticks(all)).toEqual(['03-01T12:00 started', '03-01T13:00 started', '03-01T14:00 started'])
+  })
+
+  it('tells why a tick started nothing', async () => {
+    const id = await add({ batch: { query: {}, pipeline: 'gone' } })
+    await fireAt('2026-03-01T12:00:01Z')
+    const row = await house.database.withTenant(tenantId, (tx) => findSchedule(tx, tenantId, id))
+    expect(row).toMatchObject({ last_outcome: 'failed', problem: { code: 'pipeline_unknown' } })
+  })
+})
+
+describe('a cron expression', () => {
+  it('is read in its time zone', () => {
+    const times = parseCron('30 2 * * *', 'Europe/Berlin')
+    expect(times.next(new Date('2026-01-10T00:00:00Z'))?.toISOString()).toBe('2026-01-10T01:30:00.000Z')
+    expect(times.next(new Date('2026-07-10T00:00:00Z'))?.toISOString()).toBe('2026-07-10T00:30:00.000Z')
+  })
+
+  it('is refused when it cannot be read, and known never to fire', () => {
+    for (const cron of ['', '* * * *', '* * * * * *', '61 * * * *', 'x * * * *', '@reboot'])
+      expect(() => parseCron(cron, 'UTC'), cron).toThrow(expect.objectContaining({ code: 'cron_invalid' }))
+    expect(() => parseCron('* * * * *', 'Mars/Base')).toThrow(expect.objectContaining({ code: 'cron_invalid' }))
+    expect(parseCron('0 0 30 2 *', 'UTC').next(new Date())).toBeUndefined()
+  })
+
+  it('passes over what is older than a week', () => {
+    const row = { ...hourly, missed_ticks: 'all' as const, next_tick_at: new Date('2026-01-01T00:00:00Z') }
+    const { at } = chooseTick(row, new Date('2026-03-01T12:30:00Z'))
+    expect(at.toISOString()).toBe('2026-02-22T13:00:00.000Z')
+  })
+})
