@@ -13,6 +13,10 @@ const refusals: Record<Exclude<ValidationState, 'available'>, ProblemCode> = {
   unscannable: 'file_unscannable',
 }
 
+/** The problem of a file that may not leave, or nothing. */
+export const refusalCodeOf = (state: ValidationState): ProblemCode | undefined =>
+  state === 'available' ? undefined : refusals[state]
+
 /** Throws Problem file_quarantined, file_infected, file_rejected or file_unscannable for a file that may not leave. */
 export function requireCleared(state: ValidationState): void {
   if (state !== 'available') throw new Problem(refusals[state])

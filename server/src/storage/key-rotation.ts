@@ -5,6 +5,7 @@
 //
 // Both work in pages, can be interrupted and begun again, and may run beside readers and writers.
 
+import { setImmediate } from 'node:timers/promises'
 import type { Database } from '../platform/database.ts'
 import type { KeyRing } from './key-ring.ts'
 import { tenantKeyContext } from './key-ring.ts'
@@ -52,6 +53,8 @@ export async function rewrapObjectKeys(deps: {
         ...(await keyRing.rewrapObjectKey({ tenantId, objectId: id, wrappedKey, tenantKeyVersion })),
       })),
     )
+    // On the embedded database nothing here would ever let the process do something else.
+    await setImmediate()
     // An object that was erased or rewrapped meanwhile is left as it is.
     await updateObjectKeys(database, tenantId, rewrapped)
     count += rows.length

@@ -5,7 +5,8 @@
 // Counting is done here and not where jobs end: a job's end would have to wait for the row of its batch, which all workers
 // would take turns on. What is looked through instead are the running items, never more than the batch's concurrency.
 
-import { isBatchEnded } from '@millrace/contract'
+import { isBatchEnded, problems } from '@millrace/contract'
+import { refusalCodeOf } from '../../files/clearance.ts'
 import { writeAudit } from '../../platform/audit.ts'
 import type { Database, Tx } from '../../platform/database.ts'
 import { encodeId, type RowId } from '../../platform/ids.ts'
@@ -364,8 +365,8 @@ function toFile(item: PendingItemRow): BulkFile | undefined {
 
 function refusal(item: PendingItemRow): StoredProblem {
   if (item.version === null) return { code: 'not_found', detail: 'The file has been deleted since.' }
-  if (item.file_state === 'rejected') return { code: 'file_rejected', detail: 'Validation has rejected the file.' }
-  return { code: 'file_quarantined', detail: 'The file has not been cleared yet.' }
+  const code = refusalCodeOf(item.file_state) ?? 'file_quarantined'
+  return { code, detail: problems[code].title }
 }
 
 /** Keeps a manifest open from one piece to the next; whoever takes over reads it again from its beginning. */

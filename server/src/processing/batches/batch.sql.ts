@@ -2,6 +2,7 @@
 // the same transaction, which is why these cannot drift; a CHECK of the table holds the sum.
 
 import type { BatchItemState, BatchState, FileQuery } from '@millrace/contract'
+import type { ValidationState } from '../../files/clearance.ts'
 import type { Sql } from '../../platform/database.ts'
 import type { RowId } from '../../platform/ids.ts'
 import type { StoredProblem } from '../engine-store.ts'
@@ -360,7 +361,7 @@ export interface PendingItemRow {
   object_id: string
   depth: number
   metadata: Record<string, unknown>
-  file_state: 'quarantined' | 'available' | 'rejected'
+  file_state: ValidationState
 }
 
 /** The next items to be started, with their files as they are now. */

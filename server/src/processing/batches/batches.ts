@@ -9,6 +9,7 @@
 //             └──too many failures──▶ stopping ──▶ stopped      └──cancel──▶ cancelling ──▶ cancelled
 
 import { isBatchEnded, lanes, type BatchChange, type BatchOrder, type BatchPlan } from '@millrace/contract'
+import { requireCleared } from '../../files/clearance.ts'
 import { findFileContent } from '../../files/file.sql.ts'
 import { writeAudit } from '../../platform/audit.ts'
 import type { Database, Tx } from '../../platform/database.ts'
@@ -44,7 +45,7 @@ export interface BatchAct {
 export interface Batches {
   /**
    * Takes an order. Throws Problem invalid_request, manifest_invalid, batch_too_large, too_many_batches, pipeline_unknown,
-   * and not_found, file_quarantined or file_rejected for the file of a manifest; nothing is kept then.
+   * and not_found or those of requireCleared for the file of a manifest; nothing is kept then.
    */
   create(act: BatchAct, order: BatchOrder): Promise<{ row: BatchRow; plan: BatchPlan }>
   /** The same for a schedule, inside the transaction of its tick; only orders with a query. */
@@ -141,8 +142,7 @@ export function createBatches({ database, vault, pipelines, wake }: BatchDepende
       const file = await findFileContent(tx, { tenantId, fileId })
       if (file === undefined || file.deleted_at !== null)
         throw new Problem('not_found', { detail: 'There is no file with the id of the manifest.' })
-      if (file.state === 'quarantined') throw new Problem('file_quarantined')
-      if (file.state === 'rejected') throw new Problem('file_rejected')
+      requireCleared(file.state)
       return findObject(tx, file.object_id)
     })
     if (object === undefined) throw new Problem('not_found')

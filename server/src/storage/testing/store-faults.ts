@@ -31,6 +31,8 @@ export async function runStoreFaults(options: {
     log: silentLog,
     partSizeBytes: 30_000,
   })
+  // Deadlines alone keep no process alive, and a store that hangs has nothing else.
+  const alive = setInterval(() => {}, 1_000)
   const written: { object: SealedObject; content: Buffer }[] = []
   const report: StoreFaultReport = {
     operations: options.operations,
@@ -94,6 +96,7 @@ export async function runStoreFaults(options: {
     if (written.length < objectsCountMax && random() < 0.3) await write()
     else await read()
   }
+  clearInterval(alive)
   store.heal()
   for (const { object, content } of written) {
     const whole = await vault.read(object).then(buffer, () => undefined)
