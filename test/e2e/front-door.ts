@@ -30,7 +30,16 @@ export async function openFrontDoor(ports: { api: number; upload: number }, port
       answer.pipe(response)
       answer.on('error', () => response.destroy())
     })
-    onward.on('error', () => (response.headersSent ? response.destroy() : response.writeHead(502).end()))
+    // Once the answer has been handed on whole, nothing behind it matters: a refusal comes before its body has ended,
+    // and what the client still sends is read to nowhere, so that he gets to see it.
+    onward.on('error', () => {
+      if (!response.headersSent) response.writeHead(502).end()
+      else if (!response.writableEnded) response.destroy()
+    })
+    response.on('finish', () => {
+      request.unpipe(onward)
+      request.resume()
+    })
     response.on('close', () => onward.destroy())
     request.on('error', () => onward.destroy())
     request.pipe(onward)

@@ -68,7 +68,7 @@ const headersTimeoutMs = 20_000
 /** Longer than the idle timeout of the usual load balancers (60 s), so that it is never us who closes first. */
 const keepAliveTimeoutMs = 75_000
 /** For the client to read a refusal that was sent before its body had come to an end. */
-const lingerMs = 2_000
+const lingerMs = 5_000
 const idleCheckMs = 20
 
 /** Nothing listens until start. start throws the system's error when the port is taken (EADDRINUSE) or forbidden. */
