@@ -6,7 +6,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import { createFairShare, type Contender, type Pick } from './fair-share.ts'
 import type { Leader } from './leader.ts'
-import type { AdmitOrder, AdmittedTask, BackloggedTenant, SchedulerStore } from './scheduler-store.ts'
+import type { AdmitOrder, AdmittedTask, BackloggedTenant, Leadership, SchedulerStore } from './scheduler-store.ts'
 
 export interface AdmissionDependencies {
   store: SchedulerStore
@@ -26,6 +26,8 @@ const depthMin = 16
 /** One statement admits at most so many. */
 const admitCountMax = 1_000
 const tenantsCountMax = 10_000
+/** The cap of a tenant that has none; so many tasks are never in flight. */
+const uncapped = 1_000_000
 const slotsMaxAgeMs = 2_000
 const intactMaxAgeMs = 1_000
 
@@ -40,6 +42,12 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
   let slots = 0
   let slotsAtMs = -Infinity
   let intactAtMs = -Infinity
+  /**
+   * What tenants have in flight at most: what was counted and what has been admitted since. Only the leader admits, so it
+   * holds within one epoch.
+   */
+  const inFlightMax = new Map<number, number>()
+  let countedEpoch: number | undefined
 
   async function readDepthTarget(): Promise<number> {
     const now = clock.monotonicMs()
@@ -60,19 +68,39 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     await store.requeueExpired(tenantsCountMax)
   }
 
-  /** Only tenants whose cap could be reached are counted. */
+  /** Only tenants that may be near their cap are counted. */
   async function toContenders(backlog: readonly BackloggedTenant[], room: number): Promise<Contender[]> {
-    const capped = backlog.filter(({ runningMax }) => runningMax < slots + slots * depthPerSlot + depthMin + room)
-    const tenantIds = [...new Set(capped.map(({ tenantId }) => tenantId))]
-    const inFlight = tenantIds.length === 0 ? new Map<number, number>() : await store.countInFlight(tenantIds)
-    const isCapped = new Set(tenantIds)
+    const isNear = ({ tenantId, runningMax }: BackloggedTenant): boolean =>
+      runningMax < uncapped && (inFlightMax.get(tenantId) ?? runningMax) + room > runningMax
+    const tenantIds = [...new Set(backlog.filter(isNear).map(({ tenantId }) => tenantId))]
+    if (tenantIds.length > 0) {
+      const inFlight = await store.countInFlight(tenantIds)
+      if (inFlightMax.size + tenantIds.length > tenantsCountMax) inFlightMax.clear()
+      for (const tenantId of tenantIds) inFlightMax.set(tenantId, inFlight.get(tenantId) ?? 0)
+    }
     return backlog.map(({ lane, tenantId, weight, costMs, runningMax }) => ({
       lane,
       tenantId,
       weight,
       costMs,
-      free: isCapped.has(tenantId) ? Math.max(0, runningMax - (inFlight.get(tenantId) ?? 0)) : room,
+      // Whoever is not counted, or was forgotten a moment ago with all others, is far from his cap or has none.
+      free: Math.min(room, Math.max(0, runningMax - (inFlightMax.get(tenantId) ?? 0))),
     }))
+  }
+
+  /** Admits and remembers it; after a failure nobody knows whether it was done. */
+  async function admitOrders(orders: readonly AdmitOrder[], leadership: Leadership): Promise<AdmittedTask[]> {
+    try {
+      const admitted = await store.admit({ pool, orders, leaseMs: dispatchLeaseMs, leadership })
+      for (const { tenantId } of admitted) {
+        const count = inFlightMax.get(tenantId)
+        if (count !== undefined) inFlightMax.set(tenantId, count + 1)
+      }
+      return admitted
+    } catch (error) {
+      inFlightMax.clear()
+      throw error
+    }
   }
 
   return {
@@ -83,12 +111,15 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
       if (room <= 0) return { count: 0, waiting: true }
       const backlog = await store.listBacklog(pool, tenantsCountMax)
       if (backlog.length === 0) return { count: 0, waiting: false }
+      const leadership = leader.current()
+      if (leadership === undefined) return { count: 0, waiting: false }
+      if (leadership.epoch !== countedEpoch) inFlightMax.clear()
+      countedEpoch = leadership.epoch
       const contenders = await toContenders(backlog, room)
       const picks = fairShare.pick(contenders, room)
-      const leadership = leader.current()
-      if (picks.length === 0 || leadership === undefined) return { count: 0, waiting: picks.length === 0 }
+      if (picks.length === 0) return { count: 0, waiting: true }
       const orders = toOrders(picks)
-      const admitted = await store.admit({ pool, orders, leaseMs: dispatchLeaseMs, leadership })
+      const admitted = await admitOrders(orders, leadership)
       charge(orders, admitted, contenders)
       if (admitted.length > 0) {
         await queue.push(pool, inOrder(picks, admitted))

@@ -71,7 +71,11 @@ export async function retryBroken(graph: JobGraph, tx: EngineTx): Promise<void> 
   const skipped = graph.steps.filter(({ state }) => state === 'skipped')
   const again = new Set([...broken, ...skipped].flatMap(({ name }) => followersOf(definition, name)))
   const requeued = new Map<string, number>()
+  const made = new Map((await tx.countOutputs([job.id])).map(({ step, count }) => [step, count]))
   for (const { name, tasksTotal } of broken) {
+    const { each } = graph.definitionOf(name)
+    // Cancelled before all of its tasks had been created, it begins anew: nobody knows any more which are missing.
+    if (each !== undefined && tasksTotal !== made.get(each)) continue
     if (tasksTotal === 0 || ancestorsOf(definition, name).some((ancestor) => again.has(ancestor))) continue
     const count = await tx.requeueEndedTasks(job.id, name)
     if (count > 0) requeued.set(name, count)

@@ -160,6 +160,20 @@ describe('the graph of a job', () => {
     expect(graph.isEnded(graph.step('split'))).toBe(false)
   })
 
+  it('can be cancelled when all tasks of a split that is not over have ended already', () => {
+    const graph = graphOf({ split: { uses: 'transform.x' } })
+    graph.startStep('split', 1)
+    graph.splitUpTo('split', 7)
+    graph.endTask('split', 'succeeded')
+    graph.cancel()
+    expect(graph.mustCancelIdle).toBe(true)
+    graph.dropUncreated('split', 0)
+    graph.endSteps()
+    graph.conclude()
+    expect(graph.step('split')).toMatchObject({ state: 'succeeded', expandedTo: null })
+    expect(graph.job.state).toBe('cancelled')
+  })
+
   it('refuses moves that are not in the table, and counters below zero', () => {
     const graph = graphOf(diamond)
     expect(() => graph.endTask('left', 'succeeded')).toThrow('pending')

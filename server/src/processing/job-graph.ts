@@ -90,9 +90,9 @@ export class JobGraph {
     )
   }
 
-  /** Whether the tasks that are in nobody's hands have to go. */
+  /** Whether the tasks that are in nobody's hands have to go, and those that would still be created. */
   get mustCancelIdle(): boolean {
-    const open = this.steps.some((step) => step.tasksPending > 0)
+    const open = this.steps.some((step) => step.tasksPending > 0 || step.expandedTo !== null)
     return open && !isJobEnded(this.job.state) && (this.job.state === 'cancelling' || this.isStopping)
   }
 
@@ -138,10 +138,11 @@ export class JobGraph {
   /** The tasks of the step that were not created yet never will be. */
   dropUncreated(name: string, openCount: number): void {
     const step = this.step(name)
+    const droppedCount = step.tasksPending - openCount
     step.expandedTo = null
-    step.tasksTotal -= step.tasksPending - openCount
+    step.tasksTotal -= droppedCount
     step.tasksPending = openCount
-    this.#markCancelled(step)
+    if (droppedCount > 0) this.#markCancelled(step)
     this.#dirty.add(step)
   }
 

@@ -26,6 +26,7 @@ import {
   type MemoryOutput,
   type MemoryTables,
   type MemoryTask,
+  type Observer,
 } from './memory-tables.ts'
 
 /** Lets time pass between the statements of a transaction; rejects to cut it. */
@@ -46,7 +47,8 @@ export interface MemoryStore extends EngineStore {
 const isIdle = (task: MemoryTask): boolean => (taskIdleStates as readonly TaskState[]).includes(task.state)
 const isOpen = (task: MemoryTask): boolean => (taskOpenStates as readonly TaskState[]).includes(task.state)
 
-export function createMemoryStore(now: () => number): MemoryStore {
+/** `observe` is told of each commit, right after it. */
+export function createMemoryStore(now: () => number, observe?: Observer): MemoryStore {
   const tables = createMemoryTables()
   let lastId = 0
   const nextId = (): number => ++lastId
@@ -323,7 +325,7 @@ export function createMemoryStore(now: () => number): MemoryStore {
     const tx = new MemoryTransaction()
     try {
       const value = await work(tx)
-      tx.commit()
+      tx.commit(observe)
       return value
     } catch (error) {
       tx.rollBack()
@@ -414,7 +416,7 @@ export function createMemoryStore(now: () => number): MemoryStore {
     const tx = new MemoryTransaction()
     try {
       const value = statement(tx)
-      tx.commit()
+      tx.commit(observe)
       return value
     } catch (error) {
       tx.rollBack()

@@ -84,6 +84,15 @@ export class Table<Row extends object> {
   }
 }
 
+/** A row as it was and as it is from a commit on. */
+export interface Change {
+  table: object
+  before: object | undefined
+  after: object | undefined
+}
+
+export type Observer = (changes: readonly Change[]) => void
+
 export class MemoryTransaction {
   readonly #written = new Map<object, Map<number, object | undefined>>()
   readonly #held: [Map<number, MemoryTransaction>, number][] = []
@@ -157,13 +166,18 @@ export class MemoryTransaction {
     this.#atCommit.push(effect)
   }
 
-  commit(): void {
-    for (const [table, rows] of this.#written) {
-      // Each was written by put, with rows of its table.
-      for (const [key, row] of rows) (table as Pick<Table<object>, 'set'>).set(key, row)
+  commit(observe?: Observer): void {
+    const changes: Change[] = []
+    for (const [key, rows] of this.#written) {
+      const table = key as Pick<Table<object>, 'get' | 'set'> // Written by put, with rows of its kind.
+      for (const [key, after] of rows) {
+        changes.push({ table, before: table.get(key), after })
+        table.set(key, after)
+      }
     }
     for (const effect of this.#atCommit) effect()
     this.rollBack()
+    if (changes.length > 0) observe?.(changes)
   }
 
   /** Lets everything go; what was not committed is forgotten. */
