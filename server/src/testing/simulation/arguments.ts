@@ -1,0 +1,89 @@
+// What can be asked of the command, and what its threads tell each other.
+
+import { parseArgs } from 'node:util'
+import type { Violation } from './history.ts'
+
+export const help = `npm run simulate -- [--histories N] [--minutes M] [--seed S] [--bug NAME] [--replay HISTORY] [--threads T]
+
+Plays histories of the engine in simulated time, with faults, and checks what must hold in each.
+
+  --histories N   so many histories (default: 10000), or fewer when the minutes are over
+  --minutes M     for so long at most (default: 10)
+  --seed S        of all histories (default: 1); the same seed gives the same histories, bit by bit
+  --replay H      plays history H of the seed twice, compares the two, and prints what happened
+  --bug NAME      plants this bug; "all": each of them in turn, until it is caught
+  --list FILE     with --bug all: writes the list of what caught each (docs/reference/planted-bugs.md)
+  --threads T     processors to use (default: all)`
+
+export interface Arguments {
+  historiesCount: number
+  minutes: number
+  seed: number
+  bug: string | undefined
+  replay: number | undefined
+  listFile: string | undefined
+  threadsCount: number | undefined
+}
+
+export function parseArguments(args: readonly string[]): Arguments | undefined {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      histories: { type: 'string', default: '10000' },
+      minutes: { type: 'string', default: '10' },
+      seed: { type: 'string', default: '1' },
+      bug: { type: 'string' },
+      replay: { type: 'string' },
+      list: { type: 'string' },
+      threads: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (values.help) return undefined
+  const number = (name: string, text: string, max: number): number => {
+    const value = Number(text)
+    if (!Number.isFinite(value) || value < 0 || value > max) throw new Error(`--${name} is a number from 0 to ${max}.`)
+    return value
+  }
+  return {
+    historiesCount: number('histories', values.histories, 2 ** 32 - 1),
+    minutes: number('minutes', values.minutes, 10_000),
+    seed: Math.floor(number('seed', values.seed, 2 ** 20)),
+    bug: values.bug,
+    replay: values.replay === undefined ? undefined : number('replay', values.replay, 2 ** 32 - 1),
+    listFile: values.list,
+    threadsCount: values.threads === undefined ? undefined : Math.max(1, number('threads', values.threads, 256)),
+  }
+}
+
+export interface ThreadOrders {
+  seed: number
+  bug: string | undefined
+  /** Plays every so-manieth history, from this one on. */
+  first: number
+  step: number
+  count: number
+  untilMs: number
+  /** Names of bugs to be hunted one after the other instead. */
+  hunt: readonly string[]
+}
+
+export interface Tally {
+  historiesCount: number
+  jobsCount: number
+  eventsCount: number
+  simulatedMs: number
+}
+
+export interface Caught {
+  bug: string
+  /** How many histories had been played; left out: it was not caught. */
+  after?: number
+  history?: number
+  violation?: Violation
+}
+
+export type ThreadMessage =
+  | { kind: 'tally'; tally: Tally }
+  | { kind: 'violated'; history: number; violation: Violation }
+  | { kind: 'caught'; caught: Caught }
