@@ -84,6 +84,8 @@ it('splits a step anew that was cancelled while it was being split', async () =>
         jobId: id,
         taskId: 1,
         step: 'pages',
+        processor: 'document.render',
+        processorVersion: 1,
         name,
         contentType: 'image/png',
         object: testObject(tenantId),
