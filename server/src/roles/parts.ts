@@ -148,7 +148,10 @@ interface QueueParts {
   wake: WakeBus
 }
 
-/** Redis where there is one; else one process has its own memory, and several have the database. */
+/**
+ * Redis where there is one; else the database, unless it is embedded: then this process is the only one there is, and the
+ * queue in its memory is true to that.
+ */
 async function openQueue({ config, database, redis, clock, ids, log, wake }: QueueParts): Promise<ReadyQueue> {
   const pg = () => createPgQueue({ database, wake, clock })
   if (redis !== undefined)
@@ -158,7 +161,7 @@ async function openQueue({ config, database, redis, clock, ids, log, wake }: Que
       clock,
       log,
     })
-  return config.role === 'all' ? createInProcessQueue({ clock }) : pg()
+  return config.databaseUrl === undefined ? createInProcessQueue({ clock }) : pg()
 }
 
 const wrappingBy = (masterKey: MasterKey): SecretWrapping => ({
