@@ -97,8 +97,9 @@ type Settling = Pick<TaskDeskDependencies, 'engine' | 'log'>
 /** Whose fence held, report by report, or why one could not be written. */
 async function settleAll(deps: Settling, reports: readonly Report[]): Promise<(boolean | Error)[]> {
   try {
-    const settled = await deps.engine.settle(reports)
-    return reports.map(({ task }) => settled.has(task.taskId))
+    const newest = newestOfEach(reports)
+    const settled = await deps.engine.settle([...newest.values()])
+    return reports.map((report) => newest.get(report.task.taskId) === report && settled.has(report.task.taskId))
   } catch (error) {
     // Nobody's fault among them; halving would only knock at the same door again.
     if (error instanceof Problem && error.code === 'database_unavailable') throw error
@@ -120,6 +121,16 @@ async function settleAll(deps: Settling, reports: readonly Report[]): Promise<(b
     }
     return [error instanceof Error ? error : new Error(String(error))]
   }
+}
+
+/** A worker that has lost a task and got it again may report both at once; only for the later epoch can the fence hold. */
+function newestOfEach(reports: readonly Report[]): Map<number, Report> {
+  const newest = new Map<number, Report>()
+  for (const report of reports) {
+    const other = newest.get(report.task.taskId)
+    if (other === undefined || other.task.epoch < report.task.epoch) newest.set(report.task.taskId, report)
+  }
+  return newest
 }
 
 const refuse = (report: Report, refused: RefusedOutcome): Report =>
