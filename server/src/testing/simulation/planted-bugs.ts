@@ -115,7 +115,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('outputs-forgotten', 'Outputs are not written with the outcome that made them.', [
     engine,
-    'await writeOutputs(tx, ended)\n',
+    'await writeOutputs(tx, ended, deps)\n',
     '\n',
   ]),
 
@@ -249,9 +249,18 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('report-says-yes', 'A worker is told that its outcome counts when it does not.', [
     'processing/desk.ts',
-    'return reports.map(({ task }) => settled.has(task.taskId))',
-    'return reports.map(({ task }) => settled.has(task.taskId) || true)',
+    'newest.get(report.task.taskId) === report && settled.has(report.task.taskId)',
+    'newest.has(report.task.taskId)',
   ]),
+  bug(
+    'stale-beside-fresh',
+    'Of two reports of one task in a batch, the outdated one counts, too. (Found by the simulation.)',
+    [
+      'processing/desk.ts',
+      'const settled = await deps.engine.settle([...newest.values()])',
+      'const settled = await deps.engine.settle(reports)',
+    ],
+  ),
   bug('report-lost', 'Reports beyond the first batch are dropped.', [
     'processing/micro-batch.ts',
     'waiting = waiting.slice(countMax)',

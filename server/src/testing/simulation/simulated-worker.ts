@@ -125,7 +125,8 @@ interface TaskPlan {
 function planTask(task: TaskAssignment, random: Random, faults: Faults | undefined): TaskPlan {
   const durationMs = random.chance(0.1) ? random.between(0, 4_000) : random.between(0, 300)
   const happens = (probability: number | undefined): boolean => random.chance(probability ?? 0)
-  const isPoisonous = happens(faults?.taskPoisonous)
+  // The same task each time, whoever runs it.
+  const isPoisonous = (Math.imul(task.taskId, 0x9e3779b1) >>> 0) / 2 ** 32 < (faults?.taskPoisonous ?? 0)
   const plan = (outcome: TaskOutcome): TaskPlan => ({ durationMs, isPoisonous, outcome })
   if (happens(faults?.taskRetries)) {
     const afterMs = random.chance(0.3) ? { afterMs: random.between(0, 3_000) } : {}

@@ -8,6 +8,7 @@ import { SimulatedTime } from './simulated-time.ts'
 import { mutate, smallBounds } from './variants.ts'
 
 const serverFolder = new URL('../../', import.meta.url)
+const listFile = new URL('../../../../docs/reference/planted-bugs.md', import.meta.url)
 
 /** The command, as a person runs it: it changes source on its way from the disk, which a test's own imports do not see. */
 const simulate = (...args: string[]): Promise<{ code: number; output: string }> =>
@@ -68,8 +69,10 @@ describe('the engine in simulated time', () => {
 })
 
 describe('planted bugs', () => {
-  it('fit the source they are planted into', async () => {
-    for (const { mutations } of plantedBugs) {
+  it('fit the source they are planted into, and are told in the list', async () => {
+    const list = await readFile(listFile, 'utf8')
+    for (const { name, mutations } of plantedBugs) {
+      expect(list).toContain(`\`${name}\``)
       for (const mutation of [...mutations, ...smallBounds]) {
         const text = await readFile(new URL(mutation.file, serverFolder), 'utf8')
         expect(() => mutate(text, mutation)).not.toThrow()

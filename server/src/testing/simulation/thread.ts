@@ -6,7 +6,7 @@ import { openHistories } from './histories.ts'
 import { plantedBugs } from './planted-bugs.ts'
 
 /** A bug that so many histories do not show is not caught. */
-const huntCountMax = 2_000
+const huntCountMax = 3_000
 const huntAtOnceCount = 4
 const tallyMs = 1_000
 
