@@ -23,6 +23,9 @@ const tags: Record<string, string> = {
   events: 'Live events (server-sent events), resumable.',
   pipelines: 'What is done to files: definitions and the processors they are made of.',
   admin: 'The installation; for its operator.',
+  downloads: 'Zips of several files, and links that open one without credentials.',
+  batches: 'One pipeline over many files.',
+  schedules: 'Batches by the clock.',
 }
 
 /** The whole document. Pure: the same contract gives the same text. */

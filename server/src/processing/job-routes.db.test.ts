@@ -271,7 +271,9 @@ describe('a job', () => {
       ),
     })
     await routes.getOutputContent({ ...none, params: { job_id: wireId(), output_id } }, context())
-    expect(served).toEqual([{ objectId, name: 'processed_data.csv', contentType: 'text/csv', etag: `"${sha256}"` }])
+    expect(served).toEqual([
+      { objectId, name: 'processed_data.csv', contentType: 'text/csv', etag: `"${sha256}"`, inline: false },
+    ])
     const other = encodeId('job', (jobId + 1) as RowId<'job'>)
     await expect(
       routes.getOutputContent({ ...none, params: { job_id: other, output_id } }, context()),
