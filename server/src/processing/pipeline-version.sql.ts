@@ -125,3 +125,8 @@ export async function insertPipelineVersion(
   )
   return rows[0]
 }
+
+/** Makes those who add pipelines of one tenant take turns until their transactions end. */
+export async function lockPipelines(sql: Sql, tenantId: number): Promise<void> {
+  await sql.query(`select pg_advisory_xact_lock(hashtextextended('pipelines', $1))`, [tenantId])
+}

@@ -21,6 +21,7 @@ import {
   getPipelineVersion,
   insertPipelineVersion,
   listMissingBuiltIns,
+  lockPipelines,
   listPipelineAccepts,
   listPipelineVersions,
   type PipelineVersionRow,
@@ -93,7 +94,13 @@ export function createPipelines(deps: { catalogue: Catalogue; builtIn: readonly 
 
   async function addBuiltIns(tx: Tx, tenantId: number): Promise<void> {
     if (complete.has(tenantId)) return
-    const missing = await listMissingBuiltIns(tx, tenantId, { names: builtInNames, sources: builtInSources })
+    const findMissing = () => listMissingBuiltIns(tx, tenantId, { names: builtInNames, sources: builtInSources })
+    let missing = await findMissing()
+    if (missing.length > 0) {
+      // Of several that find them missing at once, one adds them and the others look again.
+      await lockPipelines(tx, tenantId)
+      missing = await findMissing()
+    }
     for (const { source, definition } of builtIn.filter((each) => missing.includes(each.definition.name))) {
       const createdBy = 'system'
       await insertPipelineVersion(tx, { tenantId, builtIn: true, source, definition: toStored(definition), createdBy })
