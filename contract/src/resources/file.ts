@@ -4,7 +4,8 @@ import { ProblemResource } from './problem.ts'
 
 const Timestamp = Type.String({ format: 'date-time' })
 const Metadata = Type.Record(Type.String(), Type.Unknown(), {
-  description: 'Keys and values as the owner sent them or a step found them; never renamed.',
+  description:
+    'Keys and values as the owner sent them, never renamed. What steps found stands in the steps of the job.',
 })
 
 /** A file that a tenant owns, at its newest version. */
