@@ -1,52 +1,108 @@
 // npm run prove -- NAME: what the suite proves on a small scale, in full size and with figures.
 
 import { parseArgs } from 'node:util'
+import { findParts, partEnvironment, startServers, type ServerKey } from '../../test/harness/parts.ts'
+import { proveCutUploads } from '../../test/prove/cut-uploads.ts'
 import { runCorruptions } from '../src/storage/testing/corruptions.ts'
 import { runStoreFaults } from '../src/storage/testing/store-faults.ts'
+import type { Proof } from './proof.ts'
 import { runRotation } from './rotation.ts'
 
-const help = `npm run prove -- NAME [--count N] [--seed N]
+const proofs: Record<string, Proof> = {
+  corruptions: {
+    summary: 'changes stored bytes and rows of objects: every change is refused, no wrong byte leaves',
+    countDefault: 100_000,
+    async run({ count, seed }) {
+      const report = await runCorruptions({ count, seed })
+      return { report, holds: report.detected === report.count && report.faults.length === 0 }
+    },
+  },
+  'store-faults': {
+    summary: 'writes and reads on a store that fails and lies: nothing acknowledged is lost',
+    countDefault: 20_000,
+    async run({ count, seed }) {
+      const report = await runStoreFaults({ operations: count, seed, probability: 0.1 })
+      return { report, holds: report.lost === 0 && report.faults.length === 0 }
+    },
+  },
+  rotation: {
+    summary: 'turns over the keys of so many objects while they are read',
+    countDefault: 100_000,
+    uses: ['postgres15'],
+    async run({ count }) {
+      const report = await runRotation(count)
+      const { objects, rewrapped, wrongReads, storedChanged } = report
+      return { report, holds: rewrapped === objects && wrongReads === 0 && storedChanged === 0 }
+    },
+  },
+  'cut-uploads': {
+    summary: 'so many megabytes by tus-js-client, and again by Uppy, over a line that is cut 50 times each',
+    countDefault: 2_048,
+    splits: true,
+    async run({ count, seed, shape, tell }) {
+      const { faults, ...report } = await proveCutUploads({
+        sizeBytes: count * 1024 ** 2,
+        seed,
+        house: { shape },
+        tell,
+      })
+      return { report: { ...report, faults }, holds: faults.length === 0 }
+    },
+  },
+}
 
-  corruptions   changes stored bytes and rows of objects (100,000 times): every change is refused, no wrong byte leaves
-  store-faults  writes and reads (20,000 times) on a store that fails and lies: nothing acknowledged is lost
-  rotation      turns over the keys of 100,000 objects while they are read
+const splitParts = ['postgres15', 'valkey', 'seaweedfs'] as const satisfies readonly ServerKey[]
+
+const nameWidth = Math.max(...Object.keys(proofs).map((name) => name.length))
+const help = `npm run prove -- NAME [--count N] [--seed N] [--shape one-process|split]
+
+${Object.entries(proofs)
+  .map(([name, { summary, countDefault }]) => `  ${name.padEnd(nameWidth)}  ${summary} (--count ${countDefault})`)
+  .join('\n')}
 
 It ends with 1 when something was not as it should be.`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { count: { type: 'string' }, seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  options: {
+    count: { type: 'string' },
+    seed: { type: 'string' },
+    shape: { type: 'string', default: 'one-process' },
+    help: { type: 'boolean', short: 'h' },
+  },
 })
 
 async function main(): Promise<number> {
-  const [name] = positionals
-  const seed = Number(values.seed ?? Date.now() % 1_000_000)
-  const count = (otherwise: number): number => Number(values.count ?? otherwise)
-  const started = performance.now()
-  const told = (report: object, holds: boolean): number => {
-    console.log(JSON.stringify(report, null, 2))
-    console.log(
-      `seed ${seed}, ${((performance.now() - started) / 1_000).toFixed(1)} s: ${holds ? 'proved' : 'NOT proved'}`,
-    )
-    return holds ? 0 : 1
+  const [name = ''] = positionals
+  const proof = proofs[name]
+  const isSplit = values.shape === 'split'
+  if (proof === undefined || (isSplit && proof.splits !== true)) {
+    console.log(help)
+    return values.help === true ? 0 : 1
   }
-  switch (name) {
-    case 'corruptions': {
-      const report = await runCorruptions({ count: count(100_000), seed })
-      return told(report, report.detected === report.count && report.faults.length === 0)
-    }
-    case 'store-faults': {
-      const report = await runStoreFaults({ operations: count(20_000), seed, probability: 0.1 })
-      return told(report, report.lost === 0 && report.faults.length === 0)
-    }
-    case 'rotation': {
-      const report = await runRotation(count(100_000))
-      const { objects, rewrapped, wrongReads, storedChanged } = report
-      return told(report, rewrapped === objects && wrongReads === 0 && storedChanged === 0)
-    }
-    default:
-      console.log(help)
-      return values.help === true ? 0 : 1
+  const seed = Number(values.seed ?? Date.now() % 1_000_000)
+  const uses = [...(proof.uses ?? []), ...(isSplit ? splitParts : [])]
+  const { states, stop } = await startServers(await findParts(), uses)
+  for (const key of uses) {
+    const state = states[key]
+    console.log(`${key}: ${state.state === 'here' ? state.version : `missing, ${state.why.split('\n')[0]}`}`)
+  }
+  Object.assign(process.env, partEnvironment(states, uses))
+  const started = performance.now()
+  try {
+    console.log(`seed ${seed}`)
+    const { report, holds } = await proof.run({
+      count: Number(values.count ?? proof.countDefault),
+      seed,
+      shape: isSplit ? 'split' : 'one-process',
+      tell: (line) => console.log(line),
+    })
+    console.log(JSON.stringify(report, null, 2))
+    const seconds = ((performance.now() - started) / 1_000).toFixed(1)
+    console.log(`${name}, seed ${seed}, ${seconds} s: ${holds ? 'proved' : 'NOT proved'}`)
+    return holds ? 0 : 1
+  } finally {
+    await stop()
   }
 }
 
