@@ -23,6 +23,8 @@ export interface Context extends Patience {
   /** The server, found from flags, environment or the local start; throws Failure when there is none. */
   api: () => Promise<Api>
   cwd: string
+  /** Where this command keeps what it can do without; it may not be there yet. */
+  stateFolder: string
   /** Aborted by the first Ctrl-C. */
   signal: AbortSignal
   now: () => number

@@ -2,10 +2,12 @@
 
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { exitCodes } from './failure.ts'
 import { run } from './run.ts'
+import { stateFolderOf } from './upload-memory.ts'
 
 const interrupted = new AbortController()
 // The second Ctrl-C ends what does not want to end.
@@ -25,6 +27,7 @@ process.exitCode = await run(process.argv.slice(2), {
   environment: process.env,
   cwd: process.cwd(),
   projectFolder: fileURLToPath(new URL('../..', import.meta.url)),
+  stateFolder: stateFolderOf(process.env, homedir()),
   signal: interrupted.signal,
   version: manifest.version,
   now: Date.now,

@@ -7,6 +7,8 @@ import { formatBytes, formatCount, formatSeconds, padEnd, padStart, printable, s
 
 export interface Progress {
   sending(label: string, sentBytes: number, sizeBytes: number): void
+  /** So much of it was there before this command. */
+  resumed(label: string, sentBytes: number, sizeBytes: number): void
   accepted(label: string, sizeBytes: number, jobId: string): void
   /** The file is through, or refused, and nothing more is awaited of it. */
   sent(label: string): void
@@ -27,6 +29,9 @@ export interface ProgressOptions {
 const redrawEveryMs = 120
 const labelColumns = 32
 const barColumns = 20
+/** Without a terminal, of files from this size on every tenth is told. */
+const tenthsFromBytes = 100_000_000
+const tenthOf = (bytes: number, sizeBytes: number): number => Math.floor((bytes * 10) / sizeBytes)
 const spinner = Array.from('⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏')
 
 type Row = { kind: 'sending'; sentBytes: number; sizeBytes: number } | { kind: 'working'; text: string; share: number }
@@ -35,6 +40,7 @@ export function createProgress({ console, now, total }: ProgressOptions): Progre
   const rows = new Map<string, Row>()
   const startedAtMs = now()
   let sentBytes = 0
+  let resumedBytes = 0
   let endedCount = 0
   let failedCount = 0
   let turn = 0
@@ -65,12 +71,17 @@ export function createProgress({ console, now, total }: ProgressOptions): Progre
     ]
     if (failedCount > 0) parts.push(`${failedCount} failed`)
     if (total.sizeBytes > 0) {
-      const pace = seconds > 0.5 ? `, ${formatBytes(sentBytes / seconds)}/s` : ''
-      parts.push(
-        `${formatBytes(sentBytes)} of ${formatBytes(total.sizeBytes)} sent${sentBytes < total.sizeBytes ? pace : ''}`,
-      )
+      const pace = sentBytes < total.sizeBytes ? paceText((sentBytes - resumedBytes) / seconds) : ''
+      parts.push(`${formatBytes(sentBytes)} of ${formatBytes(total.sizeBytes)} sent${pace}`)
     }
     return `  ${parts.join(', ')}`
+  }
+
+  /** Over half a second or more: before, it is chance. */
+  function paceText(bytesPerSecond: number): string {
+    if (now() - startedAtMs < 500 || bytesPerSecond < 1) return ''
+    const leftMs = ((total.sizeBytes - sentBytes) / bytesPerSecond) * 1_000
+    return `, ${formatBytes(bytesPerSecond)}/s, ${formatSeconds(leftMs)} s left`
   }
 
   function tellSteps(label: string, before: JobResource | undefined, job: JobResource): void {
@@ -83,8 +94,18 @@ export function createProgress({ console, now, total }: ProgressOptions): Progre
   return {
     sending(label, bytes, sizeBytes) {
       const row = rows.get(label)
-      sentBytes += bytes - (row?.kind === 'sending' ? row.sentBytes : 0)
+      const beforeBytes = row?.kind === 'sending' ? row.sentBytes : 0
+      sentBytes += bytes - beforeBytes
       rows.set(label, { kind: 'sending', sentBytes: bytes, sizeBytes })
+      if (console.isLive || sizeBytes < tenthsFromBytes) return
+      if (tenthOf(bytes, sizeBytes) > tenthOf(beforeBytes, sizeBytes))
+        console.note(`${printable(label)}: ${formatBytes(bytes)} of ${formatBytes(sizeBytes)} sent`)
+    },
+    resumed(label, bytes, sizeBytes) {
+      sentBytes += bytes
+      resumedBytes += bytes
+      rows.set(label, { kind: 'sending', sentBytes: bytes, sizeBytes })
+      console.note(`${printable(label)}: ${formatBytes(bytes)} of ${formatBytes(sizeBytes)} are there already`)
     },
     accepted(label, sizeBytes, jobId) {
       rows.set(label, { kind: 'working', text: 'queued', share: 0 })

@@ -10,7 +10,7 @@ export interface Patience {
   random: () => number
 }
 
-const attemptsMax = 7
+const attemptsMaxDefault = 7
 const delayFirstMs = 400
 const delayMaxMs = 15_000
 /** A server that asks for more than this is told of instead of waited for. */
@@ -24,6 +24,7 @@ const passingCodes: readonly ProblemCode[] = [
   'storage_unavailable',
   'idempotency_in_flight',
   'upload_incomplete',
+  'upload_offset_mismatch',
 ]
 /** Answers of a proxy whose server is away. */
 const passingStatuses = [429, 502, 503, 504]
@@ -36,13 +37,14 @@ export async function withRetries<T>(
   { sleep, random }: Patience,
   signal: AbortSignal,
   attempt: (number: number) => Promise<T>,
+  attemptsMax = attemptsMaxDefault,
 ): Promise<T> {
   for (let number = 1; ; number++) {
     try {
       return await attempt(number)
     } catch (error) {
       if (signal.aborted) throw signal.reason
-      const waitMs = waitBeforeNext(error, number, random())
+      const waitMs = number < attemptsMax ? waitBeforeNext(error, number, random()) : undefined
       if (waitMs === undefined) throw error
       await sleep(waitMs, signal)
     }
@@ -51,7 +53,7 @@ export async function withRetries<T>(
 
 /** Undefined when another attempt makes no sense. */
 function waitBeforeNext(error: unknown, number: number, random: number): number | undefined {
-  if (number >= attemptsMax || !isPassing(error)) return undefined
+  if (!isPassing(error)) return undefined
   const askedMs = error instanceof ApiProblem ? (error.retryAfterMs ?? 0) : 0
   if (askedMs > retryAfterMaxMs) return undefined
   const backoffMs = Math.min(delayFirstMs * 2 ** (number - 1), delayMaxMs)

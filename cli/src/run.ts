@@ -15,6 +15,7 @@ export interface World extends Patience, Place {
   /** Aborted by the first Ctrl-C. */
   signal: AbortSignal
   version: string
+  stateFolder: string
   now: () => number
   randomId: () => string
 }

@@ -1,132 +1,68 @@
-// One file to the server: a form whose body is read from the disk while it is sent. Nothing of the file stays in
-// memory, and the bytes that went out are hashed and compared with what the server says it received.
+// Files to the server, so many at a time: small ones by a form, in one request; large ones by tus, so that a cut costs
+// only what was on the way.
 
-import { createHash, type Hash } from 'node:crypto'
-import { open, type FileHandle } from 'node:fs/promises'
-import path from 'node:path'
-import { operationPath, operations, type Lane, type UploadResult } from '@millrace/contract'
+import type { UploadResult } from '@millrace/contract'
 import type { Api } from './api.ts'
-import { Failure, exitCodes } from './failure.ts'
+import type { Context } from './command.ts'
+import { createGate } from './concurrency.ts'
 import type { LocalFile } from './local-files.ts'
-import { withRetries, type Patience } from './retry.ts'
+import type { Progress } from './progress.ts'
+import { formatCount } from './text.ts'
+import { uploadByForm } from './upload-form.ts'
+import { createUploadMemory } from './upload-memory.ts'
+import type { UploadOptions } from './upload-request.ts'
+import { uploadByTus } from './upload-tus.ts'
 
-export interface UploadOptions {
-  pipeline?: string | undefined
-  metadata?: string | undefined
-  priority?: Lane | undefined
-}
+/** Smaller ones are sent again sooner than asked after. */
+const resumableFromBytes = 16 * 1024 * 1024
 
-export interface UploadDependencies extends Patience {
+export interface UploaderOptions {
+  context: Context
   api: Api
+  /** Server and tenant: what was begun for one is not gone on with for another. */
+  account: string
+  progress: Progress
   signal: AbortSignal
-  randomId: () => string
+  upload: UploadOptions
+  parallelCount: number
 }
 
-const readBytes = 256 * 1024
+export interface Uploader {
+  /** Waits for its turn. Throws ApiProblem, Unreachable, Failure, and the signal's reason. */
+  send(file: LocalFile, onBegin?: () => void): Promise<UploadResult>
+  /** Tells of what has arrived of files that are not through. */
+  tellKept(): void
+}
 
-/**
- * Uploads the file, again from its start when the connection breaks; the Idempotency-Key keeps a repeated one from
- * counting twice. Throws ApiProblem, Unreachable, or Failure when the file changes or cannot be read.
- */
-export async function uploadFile(
-  deps: UploadDependencies,
-  file: LocalFile,
-  options: UploadOptions,
-  onProgress: (sentBytes: number) => void,
-): Promise<UploadResult> {
-  const idempotencyKey = deps.randomId()
-  return withRetries(deps, deps.signal, async () => {
-    await using handle = await open(file.path).catch((error: unknown) => {
-      throw unreadable(file, error)
-    })
-    const { size: sizeBytes } = await handle.stat()
-    const boundary = `millrace-${deps.randomId()}`
-    const head = formHead(boundary, path.basename(file.path), options)
-    const tail = Buffer.from(`\r\n--${boundary}--\r\n`)
-    const hash = createHash('sha256')
-    let broken: unknown
-    const body = async function* () {
-      yield head
-      try {
-        yield* readWhole({ handle, sizeBytes, hash, onProgress })
-        if ((await handle.stat()).size !== sizeBytes) throw changed(file)
-      } catch (error) {
-        broken = error
-        throw error
-      }
-      yield tail
-    }
-    const init = {
-      method: operations.uploadFile.method,
-      headers: {
-        'content-type': `multipart/form-data; boundary=${boundary}`,
-        'content-length': String(head.length + sizeBytes + tail.length),
-        'idempotency-key': idempotencyKey,
-      },
-      body: ReadableStream.from(body()),
-      // Without it fetch refuses a body that is a stream.
-      duplex: 'half',
-      signal: deps.signal,
-    }
-    const response = await deps.api.once
-      .fetchPath(operationPath(operations.uploadFile, {}), init as RequestInit)
-      .catch((error: unknown) => {
-        throw broken ?? error
-      })
-    // The server validates its answers against the contract, so the shape is the declared one.
-    const result = (await response.json()) as UploadResult
-    if (result.sha256 !== hash.digest('hex')) throw changed(file)
-    return result
+export function createUploader(options: UploaderOptions): Uploader {
+  const { context, api, account, progress, signal, upload, parallelCount } = options
+  const { console } = context
+  const gate = createGate(parallelCount)
+  const memory = createUploadMemory({
+    ...context,
+    account,
+    onUnwritable: (folder) => console.note(`${folder} cannot be written: what is cut off now begins anew later.`),
   })
-}
-
-interface Reading {
-  handle: FileHandle
-  sizeBytes: number
-  hash: Hash
-  onProgress: (sentBytes: number) => void
-}
-
-/** Never more bytes than were announced; fewer when the file has become shorter. */
-async function* readWhole({ handle, sizeBytes, hash, onProgress }: Reading): AsyncGenerator<Uint8Array> {
-  onProgress(0)
-  for (let sentBytes = 0; sentBytes < sizeBytes;) {
-    const lengthBytes = Math.min(readBytes, sizeBytes - sentBytes)
-    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(lengthBytes), 0, lengthBytes, sentBytes)
-    if (bytesRead === 0) return
-    const piece = buffer.subarray(0, bytesRead)
-    hash.update(piece)
-    yield piece
-    sentBytes += bytesRead
-    onProgress(sentBytes)
+  const deps = { ...context, api, signal, memory }
+  return {
+    send: (file, onBegin) =>
+      gate(async () => {
+        signal.throwIfAborted()
+        onBegin?.()
+        const { label, sizeBytes } = file
+        const watch = {
+          sent: (bytes: number) => progress.sending(label, bytes, sizeBytes),
+          resumed: (bytes: number) => progress.resumed(label, bytes, sizeBytes),
+        }
+        return sizeBytes > resumableFromBytes
+          ? uploadByTus(deps, file, upload, watch)
+          : uploadByForm(deps, file, upload, watch)
+      }),
+    tellKept() {
+      const { keptCount } = memory
+      if (keptCount === 0) return
+      const files = formatCount(keptCount, 'large file')
+      console.note(`What has arrived of ${files} is kept for a day: the same command goes on from there.`)
+    },
   }
-}
-
-/** The fields stand before the file, because the server reads the form as it streams in. */
-function formHead(boundary: string, name: string, { pipeline, metadata, priority }: UploadOptions): Buffer {
-  const field = (field: string, value: string | undefined): string =>
-    value === undefined ? '' : `--${boundary}\r\ncontent-disposition: form-data; name="${field}"\r\n\r\n${value}\r\n`
-  // As the HTML standard writes a filename into a form.
-  const fileName = name.replaceAll('\n', '%0A').replaceAll('\r', '%0D').replaceAll('"', '%22')
-  return Buffer.from(
-    field('pipeline', pipeline) +
-      field('metadata', metadata) +
-      field('priority', priority) +
-      `--${boundary}\r\ncontent-disposition: form-data; name="file"; filename="${fileName}"\r\n` +
-      'content-type: application/octet-stream\r\n\r\n',
-  )
-}
-
-function changed(file: LocalFile): Failure {
-  const title = 'The file changed while it was being sent.'
-  return new Failure(exitCodes.failed, { title, detail: file.label, remedy: 'Send it when nothing writes to it.' })
-}
-
-function unreadable(file: LocalFile, error: unknown): Failure {
-  const detail = error instanceof Error ? error.message : String(error)
-  return new Failure(
-    exitCodes.failed,
-    { title: 'The file cannot be read.', detail, remedy: `Check ${file.label}.` },
-    error,
-  )
 }

@@ -3,15 +3,14 @@
 import path from 'node:path'
 import { isHopeless } from '../api.ts'
 import { defineCommand } from '../command.ts'
-import { createGate } from '../concurrency.ts'
 import { tellFailure } from '../failure.ts'
 import { tellResults, type FileResult } from '../file-result.ts'
 import { createJobRun, tellOpenJobs } from '../job-run.ts'
 import { findLocalFiles, type LocalFile } from '../local-files.ts'
 import { createProgress } from '../progress.ts'
 import { formatCount } from '../text.ts'
-import { uploadFile, type UploadDependencies } from '../upload.ts'
-import { readUploadOptions, uploadOptionRows } from './upload-options.ts'
+import { createUploader } from '../upload.ts'
+import { checkFilesCount, readUploadOptions, resumableHelp, uploadOptionRows } from './upload-options.ts'
 
 const outFolderDefault = 'millrace-results'
 
@@ -26,17 +25,19 @@ export const processCommand = defineCommand({
     'no-download': { help: 'leave the outputs on the server' },
   },
   details: `A folder stands for every file below it, without hidden ones and links. The members of an archive are files of
-their own and are followed, counted and downloaded too. Exits with 1 when a file did not end well.`,
+their own and are followed, counted and downloaded too. Exits with 1 when a file did not end well.
+${resumableHelp}`,
   async run(words, options, context) {
-    const { parallelCount, ...upload } = readUploadOptions(options)
+    const order = readUploadOptions(options)
     const { files, skippedCount } = await findLocalFiles(words, context.cwd)
+    checkFilesCount(order, files.length)
     if (skippedCount > 0)
       context.console.note(
         `${formatCount(skippedCount, 'hidden entry or link', 'hidden entries and links')} passed over`,
       )
     const api = await context.api()
     // A server that is not there and a key that is none are told before the first byte is read.
-    await api.call('getPrincipal', {})
+    const { tenant_id: tenantId } = await api.call('getPrincipal', {})
     const startedAtMs = context.now()
     const hopeless = new AbortController()
     const signal = AbortSignal.any([context.signal, hopeless.signal])
@@ -44,22 +45,17 @@ their own and are followed, counted and downloaded too. Exits with 1 when a file
     const progress = createProgress({ ...context, total: { filesCount: files.length, sizeBytes } })
     const outFolder = options['no-download'] ? undefined : path.resolve(context.cwd, options.out ?? outFolderDefault)
     const jobs = createJobRun({ context, api, progress, signal, outFolder })
-    const uploads = createGate(parallelCount)
-    const uploading: UploadDependencies = { ...context, api, signal }
+    const account = `${api.url} ${tenantId}`
+    const uploader = createUploader({ ...order, context, api, account, progress, signal })
 
     async function processOne(file: LocalFile): Promise<FileResult[]> {
       const { label } = file
       let startedAtMs = context.now()
       try {
-        const { job_id: jobId } = await uploads(async () => {
-          signal.throwIfAborted()
+        const { job_id: jobId } = await uploader.send(file, () => {
           startedAtMs = context.now()
-          const sent = await uploadFile(uploading, file, upload, (bytes) =>
-            progress.sending(label, bytes, file.sizeBytes),
-          )
-          progress.accepted(label, file.sizeBytes, sent.job_id)
-          return sent
         })
+        progress.accepted(label, file.sizeBytes, jobId)
         return await jobs.run({ jobId, label, startedAtMs })
       } catch (error) {
         if (signal.aborted) throw error
@@ -76,9 +72,11 @@ their own and are followed, counted and downloaded too. Exits with 1 when a file
       const results = await Promise.all(files.map(processOne))
       signal.throwIfAborted()
       progress.close()
+      uploader.tellKept()
       return tellResults(context.console, results.flat(), context.now() - startedAtMs)
     } catch (error) {
       progress.close()
+      uploader.tellKept()
       tellOpenJobs(context, jobs.openJobs())
       throw signal.aborted ? signal.reason : error
     } finally {

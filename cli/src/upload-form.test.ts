@@ -4,7 +4,7 @@ import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createApi } from './api.ts'
-import { uploadFile } from './upload.ts'
+import { uploadByForm } from './upload-form.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -25,13 +25,12 @@ async function uploadTo(name: string, take: (body: ReadableStream<Uint8Array>) =
   const api = createApi({ url: 'http://server', key: 'key' }, { ...world, fetch })
   const file = { path: path.join(folder, name), label: name, sizeBytes: 0 }
   let sentBytes = 0
-  const result = await uploadFile({ ...world, api }, file, {}, (bytes) => (sentBytes = bytes)).catch(
-    (error: unknown) => error,
-  )
+  const watch = { sent: (bytes: number) => (sentBytes = bytes), resumed: () => {} }
+  const result = await uploadByForm({ ...world, api }, file, {}, watch).catch((error: unknown) => error)
   return { result, sentBytes }
 }
 
-describe('an upload', () => {
+describe('an upload by form', () => {
   it('reads no further ahead than the line takes it, however large the file is', async () => {
     await writeFile(path.join(folder, 'large'), '')
     await truncate(path.join(folder, 'large'), 3_000_000_000)
