@@ -40,7 +40,9 @@ export const benchmark: Benchmark = {
         ]
         return {
           rows,
-          notes: ['cpu_ratio: processor time of all processes against the bare loop; p50: from 202 to job.ended.'],
+          notes: [
+            `cpu_ratio: processor time of all processes (${house.timeSource}) against the bare loop; p50: from 202 to job.ended.`,
+          ],
         }
       } finally {
         await house.close()

@@ -1,7 +1,7 @@
 // The measured side of worker.bench.ts: inputs from an encrypted disk store, the task loop with its sandbox, outputs
 // back into the store; a desk in memory stands for the engine.
 
-import { createReadStream, readFileSync } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import path from 'node:path'
 import { systemClock } from '../../src/platform/clock.ts'
 import { systemIds } from '../../src/platform/ids.ts'
@@ -12,10 +12,10 @@ import { createVault } from '../../src/storage/encrypted-vault.ts'
 import { createMemoryKeyRing } from '../../src/storage/testing/memory-key-ring.ts'
 import type { SealedObject } from '../../src/storage/vault.ts'
 import { createSandbox } from '../../src/worker/sandbox/choose.ts'
-import { treeUsage } from '../../src/worker/sandbox/process-usage.ts'
 import { createTaskLoop } from '../../src/worker/task-loop.ts'
 import { createFakeDesk, testTask } from '../../src/worker/testing/fake-desk.ts'
 import { eventually } from '../../src/worker/testing/eventually.ts'
+import { countProcessorTime } from '../house/processor-time.ts'
 import { photosIn, thumbnailParameters, warmUpCount } from './photos.ts'
 
 const [photoFolder = '', folder = '', slots = '2', count = '0', level = 'auto'] = process.argv.slice(2)
@@ -66,25 +66,17 @@ async function runTasks(tasksCount: number): Promise<void> {
   if (failed !== undefined) throw new Error(JSON.stringify(failed.outcome))
 }
 
-const ticksPerSecond = 100
-
-/** Processor time of this process and all below it, those included that have ended. */
-const cpuSeconds = (): number =>
-  treeUsage(process.pid).pids.reduce((sum, pid) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return sum + fields.slice(11, 15).reduce((ticks, field) => ticks + Number(field), 0) / ticksPerSecond
-  }, 0)
-
 await runTasks(warmUpCount)
-const before = { cpu: cpuSeconds(), own: process.cpuUsage(), at: performance.now() }
+const processorTime = countProcessorTime([process.pid])
+const before = { cpu: processorTime.seconds(), own: process.cpuUsage(), at: performance.now() }
 await runTasks(Number(count))
 const own = process.cpuUsage(before.own)
 const report = {
-  cpuSeconds: cpuSeconds() - before.cpu,
+  cpuSeconds: processorTime.seconds() - before.cpu,
   supervisorSeconds: (own.user + own.system) / 1e6,
   seconds: (performance.now() - before.at) / 1_000,
 }
 await loop.stop(5_000)
+processorTime.close()
 process.send?.(report)
 process.disconnect?.()
