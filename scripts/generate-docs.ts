@@ -1,10 +1,11 @@
-// Writes the pages of docs/reference that the code knows best: problems, operations, processors, metrics, OpenAPI. With
+// Writes the pages of docs/reference that the code knows best: problems, operations, commands, processors, metrics, OpenAPI. With
 // --check it writes nothing and ends with 1 when a page differs. Either way it ends with 1 when docs/operating/settings.md
 // names other settings than platform/config.ts reads, and when a dependency has no reason in its decision.
 
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { allHelp, overview } from '../cli/src/command-line.ts'
 import {
   apiPrefix,
   operations,
@@ -82,6 +83,18 @@ function apiPage(): string {
       'and shows at `/docs`. Credentials go into `Authorization: Bearer`. Lists take `limit` and `cursor` and answer\n' +
       '`{ items, next_cursor }`. Problems are in [problems.md](problems.md).',
     ...blocks,
+  )
+}
+
+function commandsPage(): string {
+  const fence = (text: string): string => ['```text', text, '```'].join('\n')
+  return page(
+    '# The command millrace',
+    generated('cli/src/commands'),
+    'What `millrace --help` and `millrace COMMAND --help` say. Results go to the standard output and everything else to the\n' +
+      'standard error; with `--json` a result is one document, of `upload` and `watch --all` one a line.',
+    fence(overview()),
+    ...allHelp().flatMap(({ name, text }) => [`## ${name}`, fence(text)]),
   )
 }
 
@@ -236,6 +249,7 @@ const namesIn = (file: string, pattern: RegExp): Set<string> =>
 const pages: Record<string, () => string> = {
   'problems.md': problemsPage,
   'api.md': apiPage,
+  'commands.md': commandsPage,
   'processors.md': processorsPage,
   'metrics.md': metricsPage,
   'openapi.json': () => `${JSON.stringify(openapiDocument(), null, 2)}\n`,

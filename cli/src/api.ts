@@ -94,12 +94,13 @@ export async function* listAll<Op extends OperationId>(
   op: Op,
   query: Record<string, unknown>,
   itemsMax = Number.POSITIVE_INFINITY,
+  params?: Record<string, string>,
 ): AsyncGenerator<Page<Op>> {
   let left = itemsMax
   let cursor: string | null = null
   do {
     const limit = Math.min(left, pageItemsMax)
-    const input = { query: { ...query, limit, cursor: cursor ?? undefined } }
+    const input = { params, query: { ...query, limit, cursor: cursor ?? undefined } }
     // Every list of the contract takes limit and cursor and answers items and next_cursor.
     const page = (await api.call(op, input as unknown as CallInput<Op>)) as {
       items: Page<Op>[]

@@ -35,7 +35,7 @@ describe('the command line', () => {
   it.each([
     [['nonsense'], 'There is no command "nonsense".'],
     [['toString'], 'There is no command "toString".'],
-    [['jobs', 'nonsense'], 'It takes list, show, cancel, retry.'],
+    [['jobs', 'nonsense'], 'It takes list, show, run, download, zip,'],
     [['jobs', 'show'], 'millrace jobs show needs JOB.'],
     [['jobs', 'show', 'a', 'b'], 'does not take "b"'],
     [['process', 'x', '--pipelin', 'y'], "Unknown option '--pipelin'"],

@@ -10,6 +10,18 @@ export type Understood =
   | { kind: 'help'; text: string }
   | { kind: 'command'; command: Command; words: ParsedWords }
 
+/** The help of every command, in their order, by the words that call it. */
+export function allHelp(): { name: string; text: string }[] {
+  return Object.entries<Command | CommandGroup>(commands).flatMap(([name, command]) =>
+    isGroup(command)
+      ? Object.entries(command.subcommands).map(([word, sub]) => ({
+          name: `${name} ${word}`,
+          text: commandHelp(`${name} ${word}`, sub, []),
+        }))
+      : [{ name, text: commandHelp(name, command, []) }],
+  )
+}
+
 /** Throws Failure (usage) for what it does not understand. */
 export function understand(words: readonly string[]): Understood {
   const [first, ...rest] = words
@@ -45,7 +57,7 @@ const isCommandName = (word: string): word is CommandName => Object.hasOwn(comma
 const findOwn = <Value>(record: Readonly<Record<string, Value>>, key: string): Value | undefined =>
   Object.hasOwn(record, key) ? record[key] : undefined
 
-function overview(): string {
+export function overview(): string {
   const rows = Object.entries<Command | CommandGroup>(commands).map(([name, { summary }]) => [name, summary] as const)
   return [
     'Usage: millrace COMMAND …',
@@ -67,24 +79,19 @@ function groupHelp(name: string, { summary, subcommands }: CommandGroup): string
   return [summary, '', ...columns(rows), '', `millrace ${name} alone means its first line.`].join('\n')
 }
 
-function commandHelp(name: string, { summary, operands, options, details }: Command): string {
+const everyCommand = ['', 'Every command:', ...optionLines(commonOptions)]
+
+function commandHelp(name: string, { summary, operands, options, details }: Command, after = everyCommand): string {
   const own = Object.keys(options).length === 0 ? [] : ['', ...optionLines(options)]
-  return [
-    `Usage: millrace ${name} ${operands}`.trimEnd(),
-    '',
-    summary,
-    ...(details ? ['', details] : []),
-    ...own,
-    '',
-    'Every command:',
-    ...optionLines(commonOptions),
-  ].join('\n')
+  const usage = `Usage: millrace ${name} ${operands}`.trimEnd()
+  return [usage, '', summary, ...(details ? ['', details] : []), ...own, ...after].join('\n')
 }
 
-const optionLines = (options: Command['options']): string[] =>
-  columns(
+function optionLines(options: Command['options']): string[] {
+  return columns(
     Object.entries(options).map(([name, { value, help }]) => [`--${name}${value ? ` ${value}` : ''}`, help] as const),
   )
+}
 
 function columns(rows: readonly (readonly [string, string])[]): string[] {
   const width = Math.max(...rows.map(([left]) => left.length))

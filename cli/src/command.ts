@@ -23,6 +23,9 @@ export interface Context extends Patience {
   /** The server, found from flags, environment or the local start; throws Failure when there is none. */
   api: () => Promise<Api>
   cwd: string
+  environment: Record<string, string | undefined>
+  /** Asks the person at the terminal; undefined where there is none. */
+  ask: ((question: string) => Promise<string>) | undefined
   /** Where this command keeps what it can do without; it may not be there yet. */
   stateFolder: string
   /** Aborted by the first Ctrl-C. */
@@ -123,6 +126,43 @@ export function readCount(name: string, text: string | undefined, max: number): 
   if (!/^\d+$/.test(text) || count < 1 || count > max)
     throw usageFailure(`--${name} is "${text}".`, `Give a whole number from 1 to ${max}.`)
   return count
+}
+
+/** Seconds, from a number and its unit, or undefined where the option was not given. */
+export function readDuration(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const [, count, unit = 's'] = /^(\d{1,9})([smhd])?$/.exec(text) ?? []
+  if (count === undefined || Number(count) === 0)
+    throw usageFailure(`--${name} is "${text}".`, 'Give a number and its unit: 90s, 15m, 2h or 7d.')
+  // The pattern lets nothing else through.
+  return Number(count) * unitSeconds[unit as keyof typeof unitSeconds]
+}
+const unitSeconds = { s: 1, m: 60, h: 3_600, d: 86_400 } as const
+
+/** An object in JSON, or undefined where the option was not given. */
+export function readJsonObject(name: string, text: string | undefined): Record<string, unknown> | undefined {
+  if (text === undefined) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  } catch {
+    // Told below.
+  }
+  throw usageFailure(`--${name} is not a JSON object.`, `Give one such as '{"project":"x"}', in quotes of the shell.`)
+}
+
+export const yesOption = { yes: { help: 'do not ask first' } } as const
+
+/** For what cannot be undone: goes on only after --yes, or when the word was typed. Throws Failure (usage). */
+export async function confirm(
+  { ask }: Context,
+  options: { yes?: boolean },
+  { question, word }: { question: string; word: string },
+): Promise<void> {
+  if (options.yes === true) return
+  if (ask === undefined) throw usageFailure('There is nobody to ask.', 'Give --yes when you mean it.')
+  if ((await ask(`${question} Type ${word} to go on: `)).trim() !== word)
+    throw usageFailure('Nothing was done.', `Type ${word}, or give --yes, when you mean it.`)
 }
 
 /** One of the words, or undefined where the option was not given. */

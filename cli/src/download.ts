@@ -1,5 +1,5 @@
-// Bytes from the server to the disk: into a file beside the target, checked against the promised SHA-256, and only
-// then under its name. Whoever stops it or gets other bytes leaves no half file.
+// Bytes from the server to the disk: into a file beside the target, checked against the promised SHA-256 where there is
+// one, and only then under its name. Whoever stops it or gets other bytes leaves no half file.
 
 import { createHash } from 'node:crypto'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
@@ -15,19 +15,20 @@ export interface DownloadDependencies extends Patience {
 }
 
 export interface Download {
-  /** On the server, e.g. the download_url of an output. */
-  path: string
+  /** Asks for the bytes, again on every attempt, e.g. api.once.fetchPath of the download_url of an output. */
+  open: () => Promise<Response>
   target: string
-  sha256: string
+  /** Undefined for what is put together on the way, such as a zip; what is cut is told by the connection then. */
+  sha256?: string | undefined
 }
 
 /** Replaces the target. Throws ApiProblem, Unreachable, and Failure when the bytes or the disk are not right. */
-export async function downloadTo(deps: DownloadDependencies, { path: from, target, sha256 }: Download): Promise<void> {
+export async function downloadTo(deps: DownloadDependencies, { open: ask, target, sha256 }: Download): Promise<void> {
   const partial = path.join(path.dirname(target), `.${deps.randomId()}.part`)
   try {
     await mkdir(path.dirname(target), { recursive: true })
-    const received = await withRetries(deps, deps.signal, () => receive(deps, from, partial))
-    if (received !== sha256) throw damaged(target)
+    const received = await withRetries(deps, deps.signal, () => receive(deps, ask, partial))
+    if (sha256 !== undefined && received !== sha256) throw damaged(target)
     await rename(partial, target)
   } catch (error) {
     await rm(partial, { force: true })
@@ -36,8 +37,8 @@ export async function downloadTo(deps: DownloadDependencies, { path: from, targe
 }
 
 /** The SHA-256 of what was written, from the start again on every attempt. */
-async function receive({ api, signal }: DownloadDependencies, from: string, partial: string): Promise<string> {
-  const response = await api.once.fetchPath(from, { signal })
+async function receive({ api, signal }: DownloadDependencies, ask: Download['open'], partial: string): Promise<string> {
+  const response = await ask()
   const hash = createHash('sha256')
   await using file = await open(partial, 'w')
   const reader = response.body?.getReader()

@@ -63,7 +63,10 @@ export function createJobRun({ context, api, progress, signal, outFolder }: JobR
       job.outputs.map(async (output) => {
         const target = path.join(outFolder, paths.take(path.join(folder, safeSegment(output.name))))
         await downloads(() =>
-          downloadTo({ ...context, api, signal }, { path: output.download_url, target, sha256: output.sha256 }),
+          downloadTo(
+            { ...context, api, signal },
+            { open: () => api.once.fetchPath(output.download_url, { signal }), target, sha256: output.sha256 },
+          ),
         )
         return { output, path: target }
       }),

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
+import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { exitCodes } from './failure.ts'
@@ -20,6 +21,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) =>
 
 const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
+/** The question goes to the standard error, so that a pipe receives results only. */
+async function ask(question: string): Promise<string> {
+  using lines = createInterface({ input: process.stdin, output: process.stderr })
+  return lines.question(question, { signal: interrupted.signal })
+}
+
 process.exitCode = await run(process.argv.slice(2), {
   out: process.stdout,
   err: process.stderr,
@@ -27,6 +34,7 @@ process.exitCode = await run(process.argv.slice(2), {
   environment: process.env,
   cwd: process.cwd(),
   projectFolder: fileURLToPath(new URL('../..', import.meta.url)),
+  ask: process.stdin.isTTY && process.stderr.isTTY ? ask : undefined,
   stateFolder: stateFolderOf(process.env, homedir()),
   signal: interrupted.signal,
   version: manifest.version,

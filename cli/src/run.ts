@@ -16,6 +16,7 @@ export interface World extends Patience, Place {
   signal: AbortSignal
   version: string
   stateFolder: string
+  ask: Context['ask']
   now: () => number
   randomId: () => string
 }

@@ -183,6 +183,7 @@ export const operations = {
       name: Type.Optional(Type.String({ maxLength: 500 })),
       content_type: Type.Optional(Type.String({ maxLength: 200 })),
       parent_file_id: Type.Optional(Type.String({ maxLength: 100 })),
+      trash: Type.Optional(Type.Boolean({ description: 'Those in the trash instead.' })),
     }),
     status: 200,
     response: List(FileResource),

@@ -1,8 +1,9 @@
-// `millrace process` over the folder of fixtures, as a person runs it from the clone.
+// The command `millrace` as a person runs it from the clone: over the folder of fixtures, over a bad line, and to look
+// after what has become of the files.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -31,8 +32,11 @@ interface Command {
   interrupt(): void
 }
 
+/** What npx finds in the clone, without the second that npx takes. */
+const command = path.join(projectFolder, 'cli/bin/millrace.mjs')
+
 function begin(url: string, ...words: string[]): Command {
-  const child = spawn('npx', ['--no', 'millrace', ...words], {
+  const child = spawn(process.execPath, [command, ...words], {
     cwd: projectFolder,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
@@ -103,7 +107,7 @@ test('a large file arrives over a line that is cut, and the same command goes on
   onTestFinished(() => proxy.close())
   const url = `${proxy.url}/millrace`
   const first = begin(url, 'upload', large)
-  await vi.waitUntil(() => proxy.cutsCount() === 10, { timeout: 60_000 })
+  await vi.waitUntil(() => proxy.cutsCount() >= 10, { timeout: 60_000 })
   first.interrupt()
   expect((await first.ended).err).toContain('the same command goes on from there')
   const second = await begin(url, 'upload', large, '--json').ended
@@ -114,6 +118,41 @@ test('a large file arrives over a line that is cut, and the same command goes on
   const { items } = await house.client.call('listUploads', { query: {} })
   expect(items.map(({ name, state }) => [name, state])).toEqual([['large.bin', 'sealed']])
 }, 120_000)
+
+test('a file gets a version, a link and a zip, goes to the trash and is erased', async () => {
+  const tell = async (...words: string[]) => {
+    const { code, out, err } = await millrace(...words, '--json')
+    expect(code, `${words.join(' ')}\n${err}`).toBe(0)
+    return JSON.parse(out) as Record<string, string> & { items: Record<string, unknown>[] }
+  }
+  const letter = path.join(folder, 'note.txt')
+  await writeFile(letter, 'first')
+  const { file_id: fileId = '', job_id: jobId = '' } = await tell('upload', letter)
+  await writeFile(letter, 'second')
+  const second = await tell('upload', letter, '--version-of', fileId)
+  await millrace('watch', jobId, second['job_id'] ?? '')
+  expect((await tell('files', 'versions', fileId)).items.map(({ version }) => version)).toEqual([2, 1])
+  const old = path.join(folder, 'old.txt')
+  await tell('files', 'download', fileId, '--version', '1', '--out', old)
+  expect(await readFile(old, 'utf8')).toBe('first')
+  const { url = '', link_id: linkId = '' } = await tell('links', 'create', fileId)
+  expect(await (await fetch(url)).text()).toBe('second')
+  await tell('links', 'revoke', linkId)
+  expect((await fetch(url)).status).toBe(404)
+  await tell('files', 'zip', fileId, '--out', path.join(folder, 'files.zip'))
+  await tell('jobs', 'zip', second['job_id'] ?? '', '--out', path.join(folder, 'outputs.zip'))
+  for (const name of ['files.zip', 'outputs.zip'])
+    expect((await readFile(path.join(folder, name))).subarray(0, 2).toString()).toBe('PK')
+  await tell('files', 'delete', fileId)
+  expect((await tell('files', 'list', '--trash')).items).toHaveLength(1)
+  await tell('files', 'erase', fileId, '--yes')
+  expect((await millrace('files', 'show', fileId)).err).toContain('There is no such')
+}, 180_000)
+
+test('npx finds it', () => {
+  const { stdout } = spawnSync('npx', ['--no', 'millrace', '--version'], { cwd: projectFolder, encoding: 'utf8' })
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+/)
+})
 
 test('doctor, jobs, files and search answer', async () => {
   for (const words of [['doctor'], ['jobs'], ['files'], ['search', 'mill'], ['pipelines']]) {

@@ -1,15 +1,21 @@
-// millrace batch: list, create, show, pause, resume, cancel, redrive, report.
+// millrace batch: list, create, show, items, change, pause, resume, cancel, redrive, report.
 
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { createWriteStream } from 'node:fs'
-import { batchStates, operationPath, operations, type BatchOrder, type BatchResource } from '@millrace/contract'
+import {
+  batchItemStates,
+  batchStates,
+  operationPath,
+  operations,
+  type BatchOrder,
+  type BatchResource,
+} from '@millrace/contract'
 import { listAll } from '../api.ts'
 import { defineCommand, readCount, readWord, type CommandGroup, type Context } from '../command.ts'
 import { problemLines } from '../console.ts'
+import { downloadTo } from '../download.ts'
 import { exitCodes, usageFailure, type ExitCode, type ToldProblem } from '../failure.ts'
+import { safeSegment } from '../safe-path.ts'
 import { formatTime, printable } from '../text.ts'
 import { listLimitOption, printList } from './list.ts'
 
@@ -123,6 +129,48 @@ const show = defineCommand({
     tellBatch(context, await (await context.api()).call('getBatch', { params: { batch_id: id } })),
 })
 
+const items = defineCommand({
+  summary: 'items of a batch in their order',
+  operands: 'BATCH',
+  operandsMin: 1,
+  options: { state: { value: 'STATE', help: batchItemStates.join(', ') }, ...listLimitOption },
+  async run([id = ''], options, context) {
+    const state = readWord('state', options.state, batchItemStates)
+    const limit = readCount('limit', options.limit, 100_000)
+    const api = await context.api()
+    const rows = listAll(api, 'listBatchItems', { state }, limit ?? 50, { batch_id: id })
+    return printList(context.console, rows, [
+      { title: 'ITEM', value: (item) => String(item.ordinal), align: 'right' },
+      { title: 'STATE', value: (item) => item.state },
+      { title: 'FILE', value: (item) => item.file_id ?? '' },
+      { title: 'NAME', value: (item) => item.file_name ?? item.reference ?? '', columnsMax: 40 },
+      { title: 'JOB', value: (item) => item.job_id ?? '' },
+      { title: 'PROBLEM', value: (item) => item.problem?.title ?? '', columnsMax: 70 },
+    ])
+  },
+})
+
+const change = defineCommand({
+  summary: 'change how fast a batch runs and what failures it tolerates, while it runs',
+  operands: 'BATCH',
+  operandsMin: 1,
+  options: {
+    concurrency: { value: 'N', help: 'jobs of it that may be live at once' },
+    tolerate: { value: 'PERCENT', help: 'share of failed items after which the rest is not started' },
+  },
+  async run([id = ''], options, context) {
+    const concurrency = readCount('concurrency', options.concurrency, 10_000)
+    const { tolerate } = options
+    if (concurrency === undefined && tolerate === undefined)
+      throw usageFailure('There is nothing to change.', 'Give --concurrency or --tolerate.')
+    const body = {
+      ...(concurrency !== undefined && { concurrency }),
+      ...(tolerate !== undefined && { tolerated_failure_percent: readPercent(tolerate) }),
+    }
+    return tellBatch(context, await (await context.api()).call('updateBatch', { params: { batch_id: id }, body }))
+  },
+})
+
 const pausing = (paused: boolean, summary: string) =>
   defineCommand({
     summary,
@@ -164,10 +212,10 @@ const report = defineCommand({
   options: { out: { value: 'PATH', help: 'file to write, else BATCH-report.csv here' } },
   async run([id = ''], options, context) {
     const api = await context.api()
-    const target = path.resolve(context.cwd, options.out ?? `${id.replaceAll(/[^\w]/g, '_')}-report.csv`)
-    const from = operationPath(operations.getBatchReport, { params: { batch_id: id } })
-    const response = await api.once.fetchPath(from, { signal: context.signal })
-    if (response.body !== null) await pipeline(Readable.fromWeb(response.body), createWriteStream(target))
+    const target = path.resolve(context.cwd, options.out ?? `${safeSegment(id)}-report.csv`)
+    const at = operationPath(operations.getBatchReport, { params: { batch_id: id } })
+    const open = () => api.once.fetchPath(at, { signal: context.signal })
+    await downloadTo({ ...context, api }, { open, target })
     if (context.console.json) context.console.printJson({ batch_id: id, path: target })
     else context.console.print(target)
     return exitCodes.done
@@ -197,6 +245,8 @@ export const batchCommand: CommandGroup = {
     list,
     create,
     show,
+    items,
+    change,
     pause: pausing(true, 'start nothing more of a batch for now'),
     resume: pausing(false, 'go on with a paused batch'),
     cancel,

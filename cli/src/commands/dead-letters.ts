@@ -6,6 +6,7 @@ import { defineCommand, readCount, type CommandGroup } from '../command.ts'
 import { problemLines } from '../console.ts'
 import { exitCodes, type ToldProblem } from '../failure.ts'
 import { formatTime, printable } from '../text.ts'
+import { tellControlTask } from './control-tasks.ts'
 import { listLimitOption, printList } from './list.ts'
 
 const filterOptions = {
@@ -64,12 +65,8 @@ const show = defineCommand({
 const replay = defineCommand({
   summary: 'run the jobs of all dead letters that match again, in the background',
   options: filterOptions,
-  async run(_, options, { api, console }) {
-    const control = await (await api()).call('replayDeadLetters', { body: toFilter(options) })
-    if (console.json) console.printJson(control)
-    else console.print(`${control.control_task_id}: ${control.matched} dead letters are being replayed.`)
-    return exitCodes.done
-  },
+  run: async (_, options, context) =>
+    tellControlTask(context, await (await context.api()).call('replayDeadLetters', { body: toFilter(options) })),
 })
 
 export const deadLettersCommand: CommandGroup = {

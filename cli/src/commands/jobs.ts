@@ -1,14 +1,19 @@
-// millrace jobs: list, show, cancel, retry.
+// millrace jobs: list, show, run, cancel, retry, replay; what they made is in job-outputs.ts.
 
-import { jobStates, type JobResource } from '@millrace/contract'
+import { isJobEnded, jobStates, lanes, type JobFilter, type JobResource } from '@millrace/contract'
 import { listAll } from '../api.ts'
-import { defineCommand, readCount, readWord, type CommandGroup, type Context } from '../command.ts'
+import { confirm, defineCommand, readCount, readWord, yesOption, type CommandGroup, type Context } from '../command.ts'
 import { problemLines, type Console } from '../console.ts'
 import { exitCodes, type ExitCode, type ToldProblem } from '../failure.ts'
 import { problemOfJob } from '../file-result.ts'
 import { stepText } from '../progress.ts'
 import { formatBytes, formatCount, formatSeconds, formatTime, printable, tableLines } from '../text.ts'
+import { tellControlTask } from './control-tasks.ts'
+import { downloadOutputs, zipOutputs } from './job-outputs.ts'
 import { listLimitOption, printList } from './list.ts'
+
+/** Those that an order to cancel can name. */
+const liveStates = ['queued', 'running', 'paused'] as const
 
 const list = defineCommand({
   summary: 'jobs, newest first',
@@ -55,6 +60,64 @@ const cancel = defineCommand({
   },
 })
 
+const run = defineCommand({
+  summary: 'run a pipeline over a file that is already here',
+  operands: 'FILE',
+  operandsMin: 1,
+  options: {
+    pipeline: {
+      value: 'NAME',
+      help: 'pipeline to run; NAME@VERSION for a version of it; else the default for its type',
+    },
+    priority: { value: 'LANE', help: lanes.join(', ') },
+  },
+  async run([fileId = ''], options, context) {
+    const { console } = context
+    const priority = readWord('priority', options.priority, lanes)
+    const { pipeline } = options
+    const body = { file_id: fileId, ...(pipeline !== undefined && { pipeline }), ...(priority && { priority }) }
+    const api = await context.api()
+    const started = await api.call('createJob', { body, headers: { 'idempotency-key': context.randomId() } })
+    if (console.json) console.printJson(started)
+    else console.print(`${started.job_id}  ${started.file_id}  ${printable(started.name)}`)
+    return exitCodes.done
+  },
+})
+
+const cancelAll = defineCommand({
+  summary: 'cancel all live jobs that match, in the background',
+  options: {
+    pipeline: { value: 'NAME', help: 'only of this pipeline' },
+    status: { value: 'STATUS', help: liveStates.join(', ') },
+    file: { value: 'TEXT', help: 'only of files with this in their name' },
+    ...yesOption,
+  },
+  details: 'Without a condition that is every live job of the tenant. Asks first; without a terminal it wants --yes.',
+  async run(_, options, context) {
+    const { pipeline, file } = options
+    const status = readWord('status', options.status, liveStates)
+    const filter: JobFilter = {
+      ...(pipeline !== undefined && { pipeline }),
+      ...(status !== undefined && { status }),
+      ...(file !== undefined && { file_name: file }),
+    }
+    const conditions = Object.entries(filter).map(([name, value]) => `${name.replaceAll('_', ' ')} ${value}`)
+    const which = conditions.length === 0 ? 'All live jobs' : `All live jobs (${printable(conditions.join(', '))})`
+    await confirm(context, options, { question: `${which} will be cancelled.`, word: 'cancel' })
+    return tellControlTask(context, await (await context.api()).call('cancelJobs', { body: filter }))
+  },
+})
+
+const replay = defineCommand({
+  summary: 'run one step of an ended job, and what follows it, again',
+  operands: 'JOB STEP',
+  operandsMin: 2,
+  async run([jobId = '', step = ''], _, context) {
+    const api = await context.api()
+    return tellJob(context, await api.call('replayStep', { params: { job_id: jobId, step } }))
+  },
+})
+
 const retry = defineCommand({
   summary: 'run the failed, skipped and cancelled steps of an ended job again',
   operands: 'JOB',
@@ -79,8 +142,6 @@ function jobLines(job: JobResource, style: Console['style']): string[] {
     records === null ? '' : formatCount(records, 'record'),
   ].filter(Boolean)
   const problem = problemOfJob(job)
-  const ended =
-    job.status !== 'queued' && job.status !== 'running' && job.status !== 'paused' && job.status !== 'cancelling'
   return [
     `${style('bold', job.job_id)}  ${printable(job.file_name)}  ${job.status.replaceAll('_', ' ')}  ${Math.floor(job.progress)} %`,
     `${printable(job.pipeline)} v${job.pipeline_version}, ${job.priority}, ${figures.join(', ')}`,
@@ -102,11 +163,21 @@ function jobLines(job: JobResource, style: Console['style']): string[] {
             { title: 'URI', value: (output) => output.uri, columnsMax: 120 },
           ]),
         ]),
-    ...(ended && problem ? ['', ...problemLines(problem satisfies ToldProblem, style)] : []),
+    ...(isJobEnded(job.status) && problem ? ['', ...problemLines(problem satisfies ToldProblem, style)] : []),
   ]
 }
 
 export const jobsCommand: CommandGroup = {
-  summary: 'list, show, cancel and retry jobs',
-  subcommands: { list, show, cancel, retry },
+  summary: 'list, show, run, cancel and retry jobs, download what they made',
+  subcommands: {
+    list,
+    show,
+    run,
+    download: downloadOutputs,
+    zip: zipOutputs,
+    cancel,
+    'cancel-all': cancelAll,
+    retry,
+    replay,
+  },
 }

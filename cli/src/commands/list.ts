@@ -8,7 +8,7 @@ export const listLimitOption = { limit: { value: 'N', help: 'at most so many (50
 
 export async function printList<Row>(
   console: Console,
-  rows: AsyncIterable<Row>,
+  rows: AsyncIterable<Row> | Iterable<Row>,
   columns: readonly Column<Row>[],
 ): Promise<ExitCode> {
   const items = await Array.fromAsync(rows)

@@ -1,9 +1,9 @@
-// millrace schedules: list, create, pause, resume, delete.
+// millrace schedules: list, create, show, change, pause, resume, delete.
 
 import { missedTickPolicies, type ScheduleResource } from '@millrace/contract'
 import { listAll } from '../api.ts'
 import { defineCommand, readCount, readWord, type CommandGroup, type Context } from '../command.ts'
-import { exitCodes, type ExitCode } from '../failure.ts'
+import { exitCodes, usageFailure, type ExitCode } from '../failure.ts'
 import { formatTime, printable } from '../text.ts'
 import { listLimitOption, printList } from './list.ts'
 
@@ -26,13 +26,17 @@ const list = defineCommand({
 
 const nextOf = ({ next_run_at: next }: ScheduleResource): string => (next === null ? 'never' : formatTime(next))
 
+const clockOptions = {
+  zone: { value: 'ZONE', help: 'time zone, e.g. Europe/Berlin (UTC)' },
+  missed: { value: 'POLICY', help: `what of ticks while nothing ran: ${missedTickPolicies.join(', ')} (skip)` },
+} as const
+
 const create = defineCommand({
   summary: 'run a batch again and again',
   operands: 'NAME CRON',
   operandsMin: 2,
   options: {
-    zone: { value: 'ZONE', help: 'time zone, e.g. Europe/Berlin (UTC)' },
-    missed: { value: 'POLICY', help: `${missedTickPolicies.join(', ')} (skip)` },
+    ...clockOptions,
     overlap: { help: 'start although the batch before it still runs' },
     pipeline: { value: 'NAME', help: 'pipeline to run, else the default for the type of each file' },
     prefix: { value: 'TEXT', help: 'only files whose name begins so' },
@@ -54,6 +58,34 @@ const create = defineCommand({
       ...(missed !== undefined && { missed_ticks: missed }),
     }
     return tell(context, await (await context.api()).call('createSchedule', { body }))
+  },
+})
+
+const show = defineCommand({
+  summary: 'a schedule with its last and next run',
+  operands: 'SCHEDULE',
+  operandsMin: 1,
+  run: async ([id = ''], _, context) =>
+    tell(context, await (await context.api()).call('getSchedule', { params: { schedule_id: id } })),
+})
+
+const change = defineCommand({
+  summary: 'change when a schedule fires',
+  operands: 'SCHEDULE',
+  operandsMin: 1,
+  options: { name: { value: 'NAME', help: 'its new name' }, cron: { value: 'CRON', help: 'when' }, ...clockOptions },
+  async run([id = ''], options, context) {
+    const missed = readWord('missed', options.missed, missedTickPolicies)
+    const { name, cron, zone } = options
+    const body = {
+      ...(name !== undefined && { name }),
+      ...(cron !== undefined && { cron }),
+      ...(zone !== undefined && { time_zone: zone }),
+      ...(missed !== undefined && { missed_ticks: missed }),
+    }
+    if (Object.keys(body).length === 0)
+      throw usageFailure('There is nothing to change.', 'Give --name, --cron, --zone or --missed.')
+    return tell(context, await (await context.api()).call('updateSchedule', { params: { schedule_id: id }, body }))
   },
 })
 
@@ -93,6 +125,8 @@ export const schedulesCommand: CommandGroup = {
   subcommands: {
     list,
     create,
+    show,
+    change,
     pause: pausing(true, 'fire nothing for now'),
     resume: pausing(false, 'fire again'),
     delete: remove,

@@ -1,7 +1,7 @@
 // The options that every command which sends files takes.
 
 import { lanes } from '@millrace/contract'
-import { readCount, readWord, type OptionValues } from '../command.ts'
+import { readCount, readJsonObject, readWord, type OptionValues } from '../command.ts'
 import { usageFailure } from '../failure.ts'
 import type { UploadOptions } from '../upload-request.ts'
 
@@ -27,7 +27,7 @@ export interface UploadOrder {
 export const readUploadOptions = (options: OptionValues<typeof uploadOptionRows>): UploadOrder => ({
   upload: {
     pipeline: options.pipeline,
-    metadata: options.metadata === undefined ? undefined : checkMetadata(options.metadata),
+    metadata: readJsonObject('metadata', options.metadata) && options.metadata,
     priority: readWord('priority', options.priority, lanes),
     fileId: options['version-of'],
   },
@@ -38,14 +38,4 @@ export const readUploadOptions = (options: OptionValues<typeof uploadOptionRows>
 export function checkFilesCount({ upload }: UploadOrder, filesCount: number): void {
   if (upload.fileId !== undefined && filesCount > 1)
     throw usageFailure(`--version-of is given, and ${filesCount} files.`, 'Name one file with --version-of.')
-}
-
-function checkMetadata(text: string): string {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return text
-  } catch {
-    // Told below.
-  }
-  throw usageFailure('--metadata is not a JSON object.', `Give one such as '{"project":"x"}', in quotes of the shell.`)
 }

@@ -39,6 +39,7 @@ export async function openShell(url: string): Promise<Shell> {
         environment: { MILLRACE_URL: url, MILLRACE_API_KEY: 'key' },
         cwd: folder,
         projectFolder: folder,
+        ask: undefined,
         stateFolder: path.join(folder, '.state'),
         signal: new AbortController().signal,
         version: '1.2.3',

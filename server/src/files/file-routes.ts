@@ -44,6 +44,7 @@ export function fileRoutes(deps: FileRouteDependencies): RouteGroup<FileOperatio
         ...(query.content_type !== undefined && { contentType: withoutNul(query.content_type) }),
         // An id that cannot be one finds what a missing one finds: nothing.
         ...(query.parent_file_id !== undefined && { parentFileId: decodeId('file', query.parent_file_id) ?? -1 }),
+        ...(query.trash === true && { inTrash: true }),
       }
       const question = ['files', filter]
       const before = query.cursor === undefined ? undefined : decodeCursor(query.cursor, question, [0])[0]

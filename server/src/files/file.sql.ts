@@ -189,13 +189,15 @@ export interface FileFilter {
   /** Exact, or with a wildcard as its second part: image/*. */
   contentType?: string
   parentFileId?: number
+  /** Those in the trash, instead of those that are not. */
+  inTrash?: boolean
   limit: number
 }
 
 /** Newest first, without the trash. Each set of filters is a statement of its own, so that each gets the plan that fits it. */
 export async function listFiles(sql: Sql, filter: FileFilter): Promise<FileRow[]> {
   const values: unknown[] = [filter.tenantId, filter.limit]
-  const conditions = ['f.tenant_id = $1', 'f.deleted_at is null']
+  const conditions = ['f.tenant_id = $1', filter.inTrash ? 'f.deleted_at is not null' : 'f.deleted_at is null']
   const also = (value: unknown, condition: (parameter: string) => string): void => {
     if (value !== undefined) conditions.push(condition(`$${values.push(value)}`))
   }

@@ -169,11 +169,13 @@ describe('a file', () => {
     await routes.deleteFile({ ...none, params, query: {} }, contextOf())
     expect(await get(file)).toMatchObject({ state: 'deleted', deleted_at: expect.any(String) })
     expect((await list()).items).toEqual([])
+    expect((await list({ trash: true })).items.map((item) => item.file_id)).toEqual([file.file_id])
     expect((await search('trashed')).items).toEqual([])
     expect(await codeOf(routes.updateFile({ ...none, params, body: {} }, contextOf()))).toBe('not_found')
     expect(await codeOf(routes.getFileContent({ ...none, params, query: {} }, contextOf()))).toBe('not_found')
     const restored = await routes.restoreFile({ ...none, params }, contextOf())
     expect(restored).toMatchObject({ state: 'available', deleted_at: null })
+    expect((await list({ trash: true })).items).toEqual([])
     expect((await search('trashed')).items).toHaveLength(1)
     expect(await audits()).toEqual(['file.create', 'file.delete', 'file.restore'])
     const { rows } = await test.database.query(

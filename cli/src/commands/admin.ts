@@ -1,0 +1,82 @@
+// millrace admin: the installation, for its operator.
+
+import type { QueueResource } from '@millrace/contract'
+import { confirm, defineCommand, yesOption, type CommandGroup } from '../command.ts'
+import { exitCodes } from '../failure.ts'
+import { formatBytes, formatSeconds, formatTime } from '../text.ts'
+import { printList } from './list.ts'
+
+const metrics = defineCommand({
+  summary: 'figures of the installation',
+  async run(_, __, { api, console }) {
+    const figures = await (await api()).call('getAdminMetrics', {})
+    if (console.json) console.printJson(figures)
+    else
+      for (const [part, values] of Object.entries(figures))
+        for (const [name, value] of Object.entries(values))
+          console.print(`${part}  ${name.replaceAll('_', ' ')}  ${value}`)
+    return exitCodes.done
+  },
+})
+
+const workers = defineCommand({
+  summary: 'workers seen in the last minute',
+  async run(_, __, { api, console }) {
+    const { items } = await (await api()).call('listWorkers', {})
+    return printList(console, items.values(), [
+      { title: 'WORKER', value: (worker) => worker.worker_id },
+      { title: 'HOST', value: (worker) => worker.host },
+      { title: 'SANDBOX', value: (worker) => worker.sandbox, columnsMax: 30 },
+      { title: 'BUSY', value: (worker) => `${worker.busy} of ${worker.slots}` },
+      { title: 'CPU', value: (worker) => `${Math.round(worker.cpu_share * 100)} %`, align: 'right' },
+      { title: 'MEMORY', value: (worker) => formatBytes(worker.memory_bytes), align: 'right' },
+      { title: 'STARTED', value: (worker) => formatTime(worker.started_at) },
+    ])
+  },
+})
+
+const queues = defineCommand({
+  summary: 'what waits in each pool, and how long it will take',
+  async run(_, __, { api, console }) {
+    const { items } = await (await api()).call('listQueues', {})
+    return printList(console, items.values(), [
+      { title: 'POOL', value: (queue) => String(queue.pool), align: 'right' },
+      { title: 'BACKLOG', value: (queue) => String(queue.backlog_tasks), align: 'right' },
+      { title: 'SLOTS', value: (queue) => String(queue.slots), align: 'right' },
+      { title: 'WANTED', value: (queue) => String(queue.slots_wanted), align: 'right' },
+      { title: 'OLDEST', value: (queue) => secondsText(queue.oldest_wait_seconds), align: 'right' },
+      { title: 'DRAINED IN', value: (queue) => secondsText(queue.drain_seconds), align: 'right' },
+      { title: 'LONGEST BACKLOGS', value: longestBacklogs },
+    ])
+  },
+})
+
+const secondsText = (seconds: number): string => `${formatSeconds(seconds * 1_000)} s`
+
+const longestBacklogs = ({ tenants }: QueueResource): string =>
+  tenants
+    .slice(0, 3)
+    .map(({ tenant_id: tenantId, backlog_tasks: tasks }) => `${tenantId} ${tasks}`)
+    .join(', ')
+
+const shred = defineCommand({
+  summary: "destroy a tenant's keys: all its bytes, in every copy, are unreadable from then on",
+  operands: 'TENANT',
+  operandsMin: 1,
+  options: yesOption,
+  details: 'There is no way back. Asks first; where there is no terminal it wants --yes.',
+  async run([tenantId = ''], options, context) {
+    const { console } = context
+    const api = await context.api()
+    await confirm(context, options, { question: `All bytes of ${tenantId} will be unreadable.`, word: tenantId })
+    await api.call('shredTenantKeys', { params: { tenant_id: tenantId }, body: { confirm: tenantId } })
+    if (console.json) console.printJson({ tenant_id: tenantId, shredded: true })
+    else console.print(`The keys of ${tenantId} are destroyed.`)
+    return exitCodes.done
+  },
+})
+
+export const adminCommand: CommandGroup = {
+  summary: 'workers, queues and figures of the installation',
+  subcommands: { metrics, workers, queues, shred },
+}

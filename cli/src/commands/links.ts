@@ -1,0 +1,93 @@
+// millrace links: list, create, revoke.
+
+import type { LinkResource } from '@millrace/contract'
+import { listAll, type Api } from '../api.ts'
+import { defineCommand, readCount, readDuration, type CommandGroup } from '../command.ts'
+import { exitCodes } from '../failure.ts'
+import { formatTime } from '../text.ts'
+import { findOutput } from './job-outputs.ts'
+import { listLimitOption, printList } from './list.ts'
+
+const list = defineCommand({
+  summary: 'download links, newest first',
+  options: listLimitOption,
+  async run(_, options, context) {
+    const limit = readCount('limit', options.limit, 10_000)
+    const api = await context.api()
+    return printList(context.console, listAll(api, 'listLinks', {}, limit ?? 50), [
+      { title: 'LINK', value: (link) => link.link_id },
+      { title: 'GIVES', value: givesOf },
+      { title: 'USES', value: (link) => String(link.uses_count), align: 'right' },
+      { title: 'ONCE', value: (link) => (link.single_use ? 'yes' : '') },
+      { title: 'EXPIRES', value: (link) => formatTime(link.expires_at) },
+      { title: 'BY', value: (link) => link.created_by },
+    ])
+  },
+})
+
+const givesOf = ({ file_id: fileId, file_version: version, job_id: jobId, output_id: outputId }: LinkResource) =>
+  outputId === null ? `${fileId} v${version}` : `${jobId} ${outputId}`
+
+const create = defineCommand({
+  summary: 'make a link that gives a file or an output to whoever has it, for a while',
+  operands: 'FILE | JOB OUTPUT',
+  operandsMin: 1,
+  operandsMax: 2,
+  options: {
+    expires: { value: 'TIME', help: 'how long it is good: 90s, 15m, 2h, at most 7d (1h)' },
+    once: { help: 'good for one download' },
+    version: { value: 'N', help: 'this version of the file instead of the newest' },
+  },
+  details: 'The link needs no key and is shown once. OUTPUT is a name or an id, as millrace jobs show lists them.',
+  async run([id = '', output], options, context) {
+    const { console } = context
+    const expiresIn = readDuration('expires', options.expires)
+    const version = readCount('version', options.version, 2 ** 31 - 1)
+    const order = {
+      ...(expiresIn !== undefined && { expires_in: expiresIn }),
+      ...(options.once === true && { single_use: true }),
+    }
+    const api = await context.api()
+    const link =
+      output === undefined
+        ? await api.call('createFileLink', { params: { file_id: id }, body: { ...order, ...(version && { version }) } })
+        : await createOutputLink(api, id, output, order)
+    const url = api.url + link.url
+    if (console.json) console.printJson({ ...link, url })
+    else {
+      console.note(
+        `${link.link_id}, until ${formatTime(link.expires_at)}${link.single_use ? ', for one download' : ''}`,
+      )
+      console.print(url)
+    }
+    return exitCodes.done
+  },
+})
+
+async function createOutputLink(
+  api: Api,
+  jobId: string,
+  output: string,
+  body: { expires_in?: number; single_use?: boolean },
+) {
+  const job = await api.call('getJob', { params: { job_id: jobId } })
+  const { output_id: outputId } = findOutput(job, output)
+  return api.call('createOutputLink', { params: { job_id: jobId, output_id: outputId }, body })
+}
+
+const revoke = defineCommand({
+  summary: 'end a link at once',
+  operands: 'LINK',
+  operandsMin: 1,
+  async run([linkId = ''], _, { api, console }) {
+    await (await api()).call('deleteLink', { params: { link_id: linkId } })
+    if (console.json) console.printJson({ link_id: linkId, revoked: true })
+    else console.print(`${linkId} is revoked.`)
+    return exitCodes.done
+  },
+})
+
+export const linksCommand: CommandGroup = {
+  summary: 'list, create and revoke download links',
+  subcommands: { list, create, revoke },
+}
