@@ -1,5 +1,7 @@
-// New keys for a tenant with many objects, while its objects are read all the time: nothing is moved, nothing is refused.
+// A new master key, and new keys for a tenant with many objects, while its objects are read all the time: nothing is moved,
+// nothing is refused, and in the end the old master key opens nothing any more.
 
+import type { KeyObject } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { buffer } from 'node:stream/consumers'
 import { insertTestTenant } from '../src/files/testing/catalogue.ts'
@@ -9,9 +11,9 @@ import { silentLog } from '../src/platform/log.ts'
 import { createVault } from '../src/storage/encrypted-vault.ts'
 import { newKey } from '../src/storage/encryption.ts'
 import { createKeyRing } from '../src/storage/key-ring.ts'
-import { rewrapObjectKeys } from '../src/storage/key-rotation.ts'
-import { createMasterKey } from '../src/storage/master-key.ts'
-import { findObject, insertObjects } from '../src/storage/object.sql.ts'
+import { rewrapKeys, rewrapTenantKeys } from '../src/storage/key-rotation.ts'
+import { keyOver, type MasterKey } from '../src/storage/master-key.ts'
+import { findObject, insertObjects, objectKeyHolder } from '../src/storage/object.sql.ts'
 import { createMemoryStore } from '../src/storage/testing/memory-store.ts'
 import type { SealedObject } from '../src/storage/vault.ts'
 import { createTestDatabase } from '../src/testing/database.ts'
@@ -30,7 +32,9 @@ export async function runRotation(objectsCount: number): Promise<RotationReport>
   try {
     const { database } = test
     const store = createMemoryStore()
-    const keyRing = createKeyRing({ database, masterKey: createMasterKey(newKey().export()), clock: systemClock })
+    const masterKeys = [newKey()]
+    const masterKey = keyOver(async () => masterKeys)
+    const keyRing = createKeyRing({ database, masterKey, clock: systemClock })
     const vault = createVault({ store, keyRing, ids: systemIds, log: silentLog })
     const tenantId = await insertTestTenant(database)
     const contentOf = (index: number): Buffer => Buffer.from(`content of object ${index}`)
@@ -46,7 +50,7 @@ export async function runRotation(objectsCount: number): Promise<RotationReport>
       await insertObjects(database, page)
       ids.push(...page.map((object) => object.objectId))
     }
-    return await rotate({ database, store, keyRing, vault, tenantId, ids, contentOf })
+    return await rotate({ database, store, masterKey, masterKeys, keyRing, vault, tenantId, ids, contentOf })
   } finally {
     await test.drop()
   }
@@ -55,6 +59,9 @@ export async function runRotation(objectsCount: number): Promise<RotationReport>
 interface Turning {
   database: Awaited<ReturnType<typeof createTestDatabase>>['database']
   store: ReturnType<typeof createMemoryStore>
+  masterKey: MasterKey
+  /** The one in force first. */
+  masterKeys: KeyObject[]
   keyRing: ReturnType<typeof createKeyRing>
   vault: ReturnType<typeof createVault>
   tenantId: number
@@ -63,7 +70,7 @@ interface Turning {
 }
 
 async function rotate(turning: Turning): Promise<RotationReport> {
-  const { database, store, keyRing, vault, tenantId, ids, contentOf } = turning
+  const { database, store, masterKey, masterKeys, keyRing, vault, tenantId, ids, contentOf } = turning
   const turned = new AbortController()
   let readsDuring = 0
   let wrongReads = 0
@@ -79,8 +86,12 @@ async function rotate(turning: Turning): Promise<RotationReport> {
   const before = new Map(store.objects)
   const readers = Array.from({ length: 16 }, read)
   const startedMs = performance.now()
+  masterKeys.unshift(newKey())
+  await rewrapTenantKeys({ database, masterKey })
+  masterKeys.pop()
   await keyRing.rotateTenantKey(tenantId)
-  const rewrapped = await rewrapObjectKeys({ database, keyRing, tenantId, signal: new AbortController().signal })
+  const { signal } = new AbortController()
+  const { count: rewrapped } = await rewrapKeys({ database, keyRing, tenantId, holder: objectKeyHolder, signal })
   const seconds = (performance.now() - startedMs) / 1_000
   turned.abort()
   await Promise.all(readers)

@@ -76,8 +76,10 @@ async function main(args: readonly string[]): Promise<number> {
       const [what] = rest
       if (what !== 'rewrap' && what !== 'rotate') throw usage('keys rewrap, or keys rotate')
       const turn = await turnKeys(installationOf(values), { rotate: what === 'rotate', signal: untilSignalled() })
-      const { tenantKeysCount, secretsCount, objectKeysCount } = turn
-      print(`Wrapped anew: ${tenantKeysCount} tenant keys, ${secretsCount} secrets, ${objectKeysCount} object keys.`)
+      print(
+        `Wrapped anew: ${turn.tenantKeysCount} tenant keys, ${turn.secretsCount} secrets, ${turn.objectKeysCount} object keys, ${turn.uploadKeysCount} keys of uploads and import sources.`,
+      )
+      if (turn.damagedKeysCount > 0) print(`${turn.damagedKeysCount} keys cannot be opened and were left as they are.`)
       return 0
     }
     case 'shred': {

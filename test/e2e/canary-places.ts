@@ -144,8 +144,8 @@ export async function watchRedis(redisUrl: string, canaries: Canaries): Promise<
 
 interface RedisLine {
   /** One command after the other; answers the words of its reply. */
-  ask(...words: string[]): Promise<string[]>
-  close(): void
+  ask: (...words: string[]) => Promise<string[]>
+  close: () => void
 }
 
 async function openRedis(host: string, port: number): Promise<RedisLine> {

@@ -15,11 +15,12 @@ import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { openDiskStore } from '../storage/disk.ts'
 import { createVault } from '../storage/encrypted-vault.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
+import { insertObjects } from '../storage/object.sql.ts'
 import { createMemoryKeyRing } from '../storage/testing/memory-key-ring.ts'
 import type { SealedObject, Vault } from '../storage/vault.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { createScrub, type ScrubOptions } from './scrubber.ts'
-import { createSweep } from './sweeper.ts'
+import { createRowSweep, createSweep } from './sweeper.ts'
 
 let test: TestDatabase
 let folder: string
@@ -93,6 +94,35 @@ describe('the sweep', () => {
     const sweep = createSweep({ database: test.database, objectStore: store, metrics }, days(2))
     expect(await sweep.step(signal)).toMatchObject({ removedCount: 1 })
     expect((await keys()).every((key) => key.startsWith(draft.storeKey))).toBe(true)
+  })
+})
+
+describe('the sweep of rows', () => {
+  const objectIds = async () =>
+    (await test.database.query<{ id: string }>('select id from object order by id')).rows.map((row) => row.id)
+  const age = (hours: number) =>
+    test.database.query(`update object set created_at = now() - $1 * interval '1 hour'`, [hours])
+
+  it('gives up what nothing refers to once it is older than a day, and leaves its bytes to be removed', async () => {
+    const version = await addFile('a version')
+    const output = await write('an output')
+    const planted = [await write('planted'), await write('planted too')]
+    await insertObjects(test.database, [output, ...planted])
+    await test.database.query(
+      `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id)
+       values ($1, 1, 1, 's', 'n', 'text/plain', 1, $2, $3)`,
+      [tenantId, output.sha256, output.objectId],
+    )
+    const sweep = createRowSweep({ database: test.database, metrics, log: silentLog })
+    await age(23)
+    expect(await sweep.step(signal)).toEqual({ removedCount: 0, ended: true })
+    await age(25)
+    expect(await sweep.step(signal)).toEqual({ removedCount: planted.length, ended: true })
+    expect(await objectIds()).toEqual([version.objectId, output.objectId].toSorted())
+    const { rows } = await test.database.query<{ store_key: string }>('select store_key from erased_object order by 1')
+    expect(rows.map((row) => row.store_key)).toEqual(planted.map((object) => object.storeKey).toSorted())
+    expect((await metrics.scrape()).text).toContain('millrace_store_unused_rows_removed_total 2')
+    expect(await sweep.step(signal)).toEqual({ removedCount: 0, ended: true })
   })
 })
 

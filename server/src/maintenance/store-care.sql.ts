@@ -15,6 +15,30 @@ export async function listUnknownObjects(sql: Sql, objectIds: readonly string[])
   return new Set(rows.map((row) => row.id))
 }
 
+export interface ObjectUseRow {
+  id: string
+  tenant_id: number
+  /** Nothing refers to it, and it is old enough for that to stay so. */
+  unused: boolean
+}
+
+/** A page of objects in the order of their ids. */
+export async function listObjectUse(
+  sql: Sql,
+  page: { after: string; limit: number; ageMs: number },
+): Promise<ObjectUseRow[]> {
+  const { rows } = await sql.query<ObjectUseRow>(
+    `with page as (select id, tenant_id, created_at from object where id > $1 order by id limit $2)
+     select id, tenant_id, created_at < now() - $3 * interval '1 ms'
+       and not exists (select from file_version v where v.object_id = p.id)
+       and not exists (select from output r where r.object_id = p.id)
+       and not exists (select from file f where f.object_id = p.id) as unused
+     from page p order by id`,
+    [page.after, page.limit, page.ageMs],
+  )
+  return rows
+}
+
 /** Those that were looked at longest ago, so long ago at least; what has just been written is left alone. */
 export async function listUnverified(
   sql: Sql,

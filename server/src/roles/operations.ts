@@ -9,10 +9,12 @@ import type { Config } from '../platform/config.ts'
 import { lockDataFolder, type DataLock } from '../platform/data-lock.ts'
 import { decodeId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
-import { rewrapObjectKeys, rewrapTenantKeys } from '../storage/key-rotation.ts'
+import { rewrapKeys, rewrapTenantKeys } from '../storage/key-rotation.ts'
+import { objectKeyHolder } from '../storage/object.sql.ts'
 import { probeStore, type StoreReport } from '../storage/probe.ts'
 import type { RebalanceProgress } from '../storage/sharded.ts'
 import { listTenantIds } from '../tenants/tenant.sql.ts'
+import { uploadKeyHolders } from '../upload/upload-keys.sql.ts'
 import type { Credentials } from './credentials.ts'
 import { createFeatures } from './features.ts'
 import { createTenantWithKey } from './first-start.ts'
@@ -78,11 +80,15 @@ export interface KeyTurn {
   tenantKeysCount: number
   secretsCount: number
   objectKeysCount: number
+  /** Of uploads and imports under way, and of credentials that are kept. */
+  uploadKeysCount: number
+  /** Keys that cannot be opened; what they belong to cannot be read either. */
+  damagedKeysCount: number
 }
 
 /**
- * Wraps every tenant's keys and the installation's secrets under the master key in force, and every object's key under
- * its tenant's newest, which is made now when `rotate` says so. No stored byte is read. Safe to interrupt and repeat.
+ * Wraps every tenant's keys and the installation's secrets under the master key in force, and every key of an object, an
+ * upload or a secret under its tenant's newest, which is made now when `rotate` says so. No stored byte is read. Safe to interrupt and repeat.
  */
 export const turnKeys = (
   installation: Installation,
@@ -90,16 +96,28 @@ export const turnKeys = (
 ): Promise<KeyTurn> =>
   withParts(installation, async ({ database, masterKey, keyRing, secretWrapping }) => {
     const tenantIds = await listTenantIds(database)
-    if (rotate) for (const tenantId of tenantIds) await keyRing.rotateTenantKey(tenantId)
+    if (rotate) for (const tenantId of tenantIds) await keyRing.rotateTenantKey(tenantId).catch(unlessDestroyed)
     const turn: KeyTurn = {
       tenantKeysCount: await rewrapTenantKeys({ database, masterKey }),
       secretsCount: await createInstallationSecrets({ database, wrapping: secretWrapping }).rewrapAll(),
       objectKeysCount: 0,
+      uploadKeysCount: 0,
+      damagedKeysCount: 0,
     }
     for (const tenantId of tenantIds)
-      turn.objectKeysCount += await rewrapObjectKeys({ database, keyRing, tenantId, signal })
+      // Uploads first: what one becomes in between is then among the objects.
+      for (const holder of [...uploadKeyHolders, objectKeyHolder]) {
+        const { count, damagedCount } = await rewrapKeys({ database, keyRing, tenantId, holder, signal })
+        turn[holder === objectKeyHolder ? 'objectKeysCount' : 'uploadKeysCount'] += count
+        turn.damagedKeysCount += damagedCount
+      }
     return turn
   })
+
+/** A tenant whose keys were destroyed gets no new ones. */
+function unlessDestroyed(error: unknown): void {
+  if (!(error instanceof Problem && error.code === 'not_found')) throw error
+}
 
 /** Moves objects to where the newest shard map wants them. Throws Problem('setting_invalid') where nothing is sharded. */
 export const rebalanceStore = (

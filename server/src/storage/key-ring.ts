@@ -33,7 +33,7 @@ export interface KeyRing {
   openObjectKey(place: Place & WrappedKey): Promise<KeyObject>
   /** Wraps the object's key under the newest key of its tenant; no stored byte changes. */
   rewrapObjectKey(place: Place & WrappedKey): Promise<WrappedKey>
-  /** Makes the next version, which new objects use from then on; returns its number. */
+  /** Makes the next version, which new objects use from then on; returns its number. Problem('not_found') when the tenant's keys were destroyed. */
   rotateTenantKey(tenantId: number): Promise<number>
   /** Destroys every key of the tenant: at once here, within a second elsewhere. Cannot be taken back. */
   destroyTenantKeys(tenantId: number): Promise<void>
@@ -58,7 +58,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   const cache = createKeyCache(options.clock)
 
   const unwrap = async (tenantId: number, row: TenantKeyRow): Promise<TenantKey> => {
-    if (row.wrapped === null) throw new Problem('not_found', { detail: 'The keys of this tenant have been destroyed' })
+    if (row.wrapped === null) throw destroyed()
     const bytes = await masterKey.unwrap(tenantKeyContext(tenantId, row.version), row.wrapped)
     return { version: row.version, key: createSecretKey(bytes) }
   }
@@ -116,7 +116,9 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     rewrapObjectKey: async (place) => wrapObjectKey(place, await openObjectKey(place)),
 
     async rotateTenantKey(tenantId) {
-      const version = ((await findNewest(tenantId))?.version ?? 0) + 1
+      const found = await findNewest(tenantId)
+      if (found?.wrapped === null) throw destroyed()
+      const version = (found?.version ?? 0) + 1
       await insertVersion(tenantId, version)
       cache.forget(tenantId)
       return version
@@ -128,6 +130,8 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     },
   }
 }
+
+const destroyed = (): Problem => new Problem('not_found', { detail: 'The keys of this tenant have been destroyed' })
 
 export const tenantKeyContext = (tenantId: number, version: number): Buffer =>
   contextOf('tenant-key', uint64(tenantId), uint32(version))

@@ -7,11 +7,11 @@ import { systemClock } from '../platform/clock.ts'
 import { systemIds } from '../platform/ids.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { createKeyRing } from './key-ring.ts'
-import { rewrapObjectKeys, rewrapTenantKeys } from './key-rotation.ts'
+import { rewrapKeys, rewrapTenantKeys } from './key-rotation.ts'
 import { loadMasterKeyByCommand } from './master-key-command.ts'
 import { loadOrCreateMasterKey } from './master-key-file.ts'
 import { createMasterKey, masterKeyLine } from './master-key.ts'
-import { findObject, insertObjects } from './object.sql.ts'
+import { findObject, insertObjects, objectKeyHolder } from './object.sql.ts'
 import type { SealedObject } from './vault.ts'
 
 let testing: TestDatabase
@@ -25,6 +25,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
+const never = new AbortController().signal
 const newTenant = async (): Promise<number> => {
   const { rows } = await testing.database.query<{ id: number }>("insert into tenant (name) values ('t') returning id")
   return rows[0]!.id
@@ -61,9 +62,9 @@ test("a tenant's key is rotated under its readers: no byte is read, no object be
   })()
 
   expect(await keyRing.rotateTenantKey(tenantId)).toBe(2)
-  const signal = new AbortController().signal
-  expect(await rewrapObjectKeys({ database, keyRing, tenantId, signal })).toBe(keys.size)
-  expect(await rewrapObjectKeys({ database, keyRing, tenantId, signal })).toBe(0)
+  const rewrap = () => rewrapKeys({ database, keyRing, tenantId, holder: objectKeyHolder, signal: never })
+  expect(await rewrap()).toEqual({ count: keys.size, damagedCount: 0 })
+  expect(await rewrap()).toEqual({ count: 0, damagedCount: 0 })
   done.abort()
   expect(await readers).toBeGreaterThan(0)
   for (const id of ids) {
@@ -71,6 +72,46 @@ test("a tenant's key is rotated under its readers: no byte is read, no object be
     expect(object.tenantKeyVersion).toBe(2)
     expect((await keyRing.openObjectKey(object)).export().equals(keys.get(id)!)).toBe(true)
   }
+})
+
+test('a key that cannot be opened does not keep the others, and one that is destroyed meanwhile stays destroyed', async () => {
+  const { database } = testing
+  const keyRing = createKeyRing({ database, masterKey: createMasterKey(Buffer.alloc(32, 1)), clock: systemClock })
+  const tenantId = await newTenant()
+  const objects: SealedObject[] = []
+  for (let i = 0; i < 3; i++) {
+    const objectId = systemIds.randomHex(16)
+    const { objectKey: _, ...wrapped } = await keyRing.createObjectKey({ tenantId, objectId })
+    const sizes = { sizeBytes: 1, storedBytes: 1, sha256: 'a'.repeat(64), manifest: {}, storeKey: objectId }
+    objects.push({ objectId, tenantId, ...sizes, ...wrapped })
+  }
+  await insertObjects(database, objects)
+  const [changed, shredded, whole] = objects.map(({ objectId }) => objectId)
+  await database.query(
+    `update object set wrapped_key = set_byte(wrapped_key, 60, 255 - get_byte(wrapped_key, 60)) where id = $1`,
+    [changed],
+  )
+  await keyRing.rotateTenantKey(tenantId)
+  const holder: typeof objectKeyHolder = {
+    ...objectKeyHolder,
+    async update(sql, ...update) {
+      await sql.query(`update object set wrapped_key = '' where id = $1`, [shredded])
+      await objectKeyHolder.update(sql, ...update)
+    },
+  }
+  expect(await rewrapKeys({ database, keyRing, tenantId, holder, signal: never })).toEqual({
+    count: 2,
+    damagedCount: 1,
+  })
+  expect(await findObject(database, shredded!)).toMatchObject({ wrappedKey: new Uint8Array(), tenantKeyVersion: 1 })
+  expect(await findObject(database, whole!)).toMatchObject({ tenantKeyVersion: 2 })
+
+  await keyRing.destroyTenantKeys(tenantId)
+  await expect(keyRing.rotateTenantKey(tenantId)).rejects.toMatchObject({ code: 'not_found' })
+  expect(await rewrapKeys({ database, keyRing, tenantId, holder, signal: never })).toEqual({
+    count: 0,
+    damagedCount: 0,
+  })
 })
 
 test('the master key is turned over by its file, without a restart, and the old one is then of no use', async () => {

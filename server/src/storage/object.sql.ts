@@ -1,4 +1,5 @@
 import type { Sql } from '../platform/database.ts'
+import type { KeyHolder, StaleKeyRow } from './key-holder.ts'
 import type { SealedObject } from './vault.ts'
 
 export interface ObjectRow {
@@ -51,44 +52,31 @@ export async function findObject(sql: Sql, objectId: string): Promise<SealedObje
   return rows[0] && toSealedObject(rows[0])
 }
 
-export interface ObjectKeyRow {
-  id: string
-  wrapped_key: Uint8Array
-  tenant_key_version: number
-}
-
-/** A page of the objects whose keys an older key of their tenant has wrapped. */
-export async function listStaleObjectKeys(
-  sql: Sql,
-  page: { tenantId: number; after: string; limit: number },
-): Promise<ObjectKeyRow[]> {
-  const { rows } = await sql.query<ObjectKeyRow>(
-    `select id, wrapped_key, tenant_key_version from object
-     where tenant_id = $1 and id > $2 and length(wrapped_key) > 0
-       and tenant_key_version < (select max(version) from tenant_key where tenant_id = $1)
-     order by id limit $3`,
-    [page.tenantId, page.after, page.limit],
-  )
-  return rows
-}
-
-/** Changes the wrappings that are still those of the version `from`. */
-export async function updateObjectKeys(
-  sql: Sql,
-  tenantId: number,
-  keys: readonly { id: string; from: number; wrappedKey: Uint8Array; tenantKeyVersion: number }[],
-): Promise<void> {
-  if (keys.length === 0) return
-  await sql.query(
-    `update object o set wrapped_key = decode(k.wrapped_key, 'hex'), tenant_key_version = k.version
-     from unnest($2::text[], $3::int[], $4::text[], $5::int[]) as k(id, from_version, wrapped_key, version)
-     where o.id = k.id and o.tenant_id = $1 and o.tenant_key_version = k.from_version`,
-    [
-      tenantId,
-      keys.map((key) => key.id),
-      keys.map((key) => key.from),
-      keys.map((key) => Buffer.from(key.wrappedKey).toString('hex')),
-      keys.map((key) => key.tenantKeyVersion),
-    ],
-  )
+/** Keys of objects, as a rotation finds and changes them. */
+export const objectKeyHolder: KeyHolder = {
+  async listStale(sql, { tenantId, after, limit }) {
+    const { rows } = await sql.query<StaleKeyRow>(
+      `select o.id as row, o.id as object_id, o.wrapped_key, o.tenant_key_version from object o
+       join tenant_key k on k.tenant_id = o.tenant_id and k.version = o.tenant_key_version and k.wrapped is not null
+       where o.tenant_id = $1 and o.id > $2 and length(o.wrapped_key) > 0
+         and o.tenant_key_version < (select max(version) from tenant_key where tenant_id = $1)
+       order by o.id limit $3`,
+      [tenantId, after, limit],
+    )
+    return rows
+  },
+  async update(sql, tenantId, keys) {
+    await sql.query(
+      `update object o set wrapped_key = decode(k.wrapped_key, 'hex'), tenant_key_version = k.version
+       from unnest($2::text[], $3::int[], $4::text[], $5::int[]) as k(id, from_version, wrapped_key, version)
+       where o.id = k.id and o.tenant_id = $1 and o.tenant_key_version = k.from_version and length(o.wrapped_key) > 0`,
+      [
+        tenantId,
+        keys.map((key) => key.row),
+        keys.map((key) => key.from),
+        keys.map((key) => Buffer.from(key.wrappedKey).toString('hex')),
+        keys.map((key) => key.tenantKeyVersion),
+      ],
+    )
+  },
 }

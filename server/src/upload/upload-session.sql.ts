@@ -334,13 +334,14 @@ export async function pauseSeal(
   )
 }
 
+/** The object has the key from here on: a second copy would outlive its erasure. */
 export async function endSealed(
   sql: Sql,
   end: SessionHold & { result: UploadResult; sizeBytes: number },
 ): Promise<boolean> {
   const { rowCount } = await sql.query(
     `update upload_session set state = 'sealed', result = $4::jsonb, size_bytes = $5, received_bytes = $5, problem = null,
-       lease_until = null, source = source - 'secret', ended_at = now()
+       lease_until = null, source = source - 'secret', wrapped_key = '', ended_at = now()
      where tenant_id = $1 and id = $2 and epoch = $3 and state = 'sealing'`,
     [end.tenantId, end.id, end.epoch, JSON.stringify(end.result), end.sizeBytes],
   )
@@ -371,7 +372,7 @@ export async function endPartials(
   end: { tenantId: number; ids: readonly RowId<'upload'>[]; state: 'sealed' | 'failed' | 'aborted' | 'expired' },
 ): Promise<void> {
   await sql.query(
-    `update upload_session set state = $3, epoch = epoch + 1, ended_at = now()
+    `update upload_session set state = $3, epoch = epoch + 1, wrapped_key = '', ended_at = now()
      where tenant_id = $1 and id = any($2) and concat = 'partial' and ended_at is null`,
     [end.tenantId, end.ids, end.state],
   )
@@ -389,7 +390,7 @@ export async function endSession(
 ): Promise<SessionRow | undefined> {
   const { rows } = await sql.query<SessionRow>(
     `update upload_session set state = $3, problem = coalesce($4::jsonb, problem), epoch = epoch + 1, lease_until = null,
-       source = source - 'secret', ended_at = now()
+       source = source - 'secret', wrapped_key = '', ended_at = now()
      where tenant_id = $1 and id = $2 and ended_at is null
        and (state = 'receiving' or epoch = $5 or lease_until is null or lease_until < now())
        and ($5::integer is null or epoch = $5)
