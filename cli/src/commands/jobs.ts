@@ -1,4 +1,4 @@
-// millrace jobs: list, show, run, cancel, retry, replay; what they made is in job-outputs.ts.
+// millrace jobs: list, show, run, cancel, pause, resume, retry, replay; what they made is in job-outputs.ts.
 
 import { isJobEnded, jobStates, lanes, type JobFilter, type JobResource } from '@millrace/contract'
 import { listAll } from '../api.ts'
@@ -118,6 +118,26 @@ const replay = defineCommand({
   },
 })
 
+const pause = defineCommand({
+  summary: 'pause a job: what runs ends, nothing else of it starts',
+  operands: 'JOB',
+  operandsMin: 1,
+  async run([jobId = ''], _, context) {
+    const api = await context.api()
+    return tellJob(context, await api.call('pauseJob', { params: { job_id: jobId } }))
+  },
+})
+
+const resume = defineCommand({
+  summary: 'let a paused job go on',
+  operands: 'JOB',
+  operandsMin: 1,
+  async run([jobId = ''], _, context) {
+    const api = await context.api()
+    return tellJob(context, await api.call('resumeJob', { params: { job_id: jobId } }))
+  },
+})
+
 const retry = defineCommand({
   summary: 'run the failed, skipped and cancelled steps of an ended job again',
   operands: 'JOB',
@@ -168,7 +188,7 @@ function jobLines(job: JobResource, style: Console['style']): string[] {
 }
 
 export const jobsCommand: CommandGroup = {
-  summary: 'list, show, run, cancel and retry jobs, download what they made',
+  summary: 'list, show, run, cancel, pause, resume and retry jobs, download what they made',
   subcommands: {
     list,
     show,
@@ -177,6 +197,8 @@ export const jobsCommand: CommandGroup = {
     zip: zipOutputs,
     cancel,
     'cancel-all': cancelAll,
+    pause,
+    resume,
     retry,
     replay,
   },

@@ -9,6 +9,8 @@ export const EventResource = Type.Object(
       'file.damaged',
       'job.created',
       'job.progress',
+      'job.paused',
+      'job.resumed',
       'job.ended',
       'step.started',
       'step.ended',

@@ -64,7 +64,7 @@ const gateway = createGateway({
       wake,
       catalogue: { entries: [], find: () => undefined },
       submission: { choosePipeline: unused, submitJob: unused },
-      control: { cancelJob: unused, retryJob: unused, replayStep: unused },
+      control: { cancelJob: unused, pauseJob: unused, resumeJob: unused, retryJob: unused, replayStep: unused },
       serveObject: unused,
     }),
     ...analyticsRoutes({

@@ -72,6 +72,8 @@ const least: Record<OperationId, 'nobody' | 'holder' | 'read-only' | 'user' | 'a
   listJobs: 'read-only',
   getJob: 'read-only',
   cancelJob: 'user',
+  pauseJob: 'user',
+  resumeJob: 'user',
   retryJob: 'user',
   replayStep: 'user',
   getOutputContent: 'read-only',
@@ -366,7 +368,7 @@ function buildRoutes(): Routes {
           estimatedCompletion: new Date(),
         }),
       },
-      control: { cancelJob: guard, retryJob: guard, replayStep: guard },
+      control: { cancelJob: guard, pauseJob: guard, resumeJob: guard, retryJob: guard, replayStep: guard },
       serveObject: async () => ({ kind: 'stream', status: 200, headers: {}, body: undefined }),
     }),
     ...analyticsRoutes({

@@ -69,6 +69,8 @@ export const policy = {
   listJobs: readers,
   getJob: readers,
   cancelJob: writers,
+  pauseJob: writers,
+  resumeJob: writers,
   retryJob: writers,
   replayStep: writers,
   getOutputContent: readers,

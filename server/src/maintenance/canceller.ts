@@ -1,16 +1,24 @@
-// Finishes what one transaction began and could not end: the cancellation of a job with more tasks than one statement
-// should touch, the creation of a large fan-out, and tasks of cancelled jobs whose worker does not answer.
+// Finishes what one transaction began and could not end: the winding up of jobs that were cancelled or stopped, the pause
+// of one with more tasks than a statement should touch, the creation of a large fan-out, and tasks of jobs that are wound
+// up whose worker does not answer. Jobs that are wound up are taken many at a time: a batch is cancelled with all its live
+// jobs in as many transactions as there are hundreds of them.
 
 import type { Service } from '../platform/service.ts'
+import type { Engine } from '../processing/engine.ts'
 import type { DutyDependencies } from './duty-dependencies.ts'
 import { createDuty } from './duty.ts'
 import { settleEach } from './rescuer.ts'
+import type { UnfinishedJob } from './scheduler-store.ts'
 
 const lookMs = 500
-/** A worker has this long to stop a task whose job was cancelled; then its lease is void. All effects within 5 seconds. */
+/** Between two pieces of a job that is being paused or resumed, when something of it is just being claimed. */
+const movingMs = 50
+/** A worker has this long to stop a task whose job is wound up; then its lease is void. All effects within 5 seconds. */
 export const cancelGraceMs = 4_000
-const jobsCountMax = 100
-const tasksCountMax = 100
+const jobsCountMax = 2_000
+const tasksCountMax = 1_000
+/** Jobs that one transaction winds up: some tens of milliseconds, in which their reports wait. */
+const togetherCount = 250
 
 export function createCanceller({ store, leader, engine, wake, clock, log }: DutyDependencies): Service {
   return createDuty({
@@ -29,13 +37,37 @@ export function createCanceller({ store, leader, engine, wake, clock, log }: Dut
         )
       }
       const jobs = await store.listUnfinished(jobsCountMax)
-      for (const { jobId } of jobs) await engine.continueJob(jobId)
+      await continueEach(engine, jobs)
       if (jobs.length > 0 || abandoned.length > 0) {
         wake.wake('backlog')
         wake.wake('outbox')
       }
-      // A fan-out goes on at once; a cancellation waits for its workers.
-      return jobs.some(({ cancelling }) => !cancelling) ? 0 : lookMs
+      return abandoned.length === tasksCountMax ? 0 : waitMsAfter(jobs)
     },
   })
+}
+
+/** A fan-out goes on at once, and so does what one look could not hold; what is wound up waits for its workers. */
+function waitMsAfter(jobs: readonly UnfinishedJob[]): number {
+  const countOf = (kind: UnfinishedJob['kind']): number => jobs.filter((job) => job.kind === kind).length
+  if (countOf('splitting') > 0 || countOf('winding') === jobsCountMax) return 0
+  return countOf('moving') > 0 ? movingMs : lookMs
+}
+
+/** Those that are wound up together, all others one by one: each has much to do. What fails must not keep the others. */
+async function continueEach(engine: Engine, jobs: readonly UnfinishedJob[]): Promise<void> {
+  const winding = jobs.filter(({ kind }) => kind === 'winding').map(({ jobId }) => jobId)
+  const pieces = jobs.filter(({ kind }) => kind !== 'winding').map(({ jobId }) => [jobId])
+  for (let at = 0; at < winding.length; at += togetherCount) pieces.push(winding.slice(at, at + togetherCount))
+  let first: unknown
+  const note = (error: unknown): void => void (first ??= error)
+  for (const jobIds of pieces) {
+    try {
+      await engine.continueJobs(jobIds)
+    } catch (error) {
+      if (jobIds.length === 1) note(error)
+      else for (const jobId of jobIds) await engine.continueJobs([jobId]).catch(note)
+    }
+  }
+  if (first !== undefined) throw first
 }

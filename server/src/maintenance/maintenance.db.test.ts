@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RowId } from '../platform/ids.ts'
+import { requestCancel } from '../processing/job.sql.ts'
 import { createEngineHouse, done, type EngineHouse } from '../processing/testing/engine-house.ts'
 import { testObject, toDefinition } from '../processing/testing/test-rows.ts'
 import type { TaskAssignment, TaskOutput } from '../processing/task.ts'
@@ -176,6 +177,56 @@ describe('the duties', () => {
     expect((await ended(jobRowId)).status).toBe('cancelled')
     expect(await house.desk.report(silent, done([output('late.txt')]))).toBe(false)
     expect((await read(jobRowId)).outputs).toEqual([])
+  })
+
+  it('hold and let go the tasks of a large job piece by piece', async () => {
+    const tasksCount = 25_000
+    await house.usePipeline(tenantId, one)
+    await query('update tenant_schedule set paused = true where tenant_id = $1 returning tenant_id', [tenantId])
+    const { jobRowId } = await house.submit(tenantId, fileId)
+    await query(
+      `insert into task (tenant_id, job_id, step, ordinal, state, rank, input)
+       select $1, $2, 'only', n, 'queued', n, '{}' from generate_series(1, $3::int - 1) n returning id`,
+      [tenantId, jobRowId, tasksCount],
+    )
+    const countOf = (state: string) => count(`task where job_id = $1 and state = $2`, [jobRowId, state])
+    await house.control.pauseJob(tenantId, jobRowId, 'system')
+    await house.until(
+      () => countOf('blocked'),
+      (held) => held === tasksCount,
+      40_000,
+    )
+    await house.control.resumeJob(tenantId, jobRowId, 'system')
+    await house.until(
+      () => countOf('queued'),
+      (queued) => queued === tasksCount,
+      40_000,
+    )
+    await query(`delete from task where job_id = $1 returning id`, [jobRowId])
+    await query(`delete from job where id = $1 returning id`, [jobRowId])
+  }, 100_000)
+
+  it('wind up many jobs together, and those of them that still run when their workers say so', async () => {
+    const jobsCount = 600
+    await house.usePipeline(tenantId, one)
+    const { jobRowId: first } = await house.submit(tenantId, fileId)
+    const running = await takeOne()
+    await query('update tenant_schedule set paused = true where tenant_id = $1 returning tenant_id', [tenantId])
+    for (let index = 1; index < jobsCount; index++) await house.submit(tenantId, fileId)
+    const jobIds = (await query<{ id: number }>('select id from job where tenant_id = $1', [tenantId])).map(
+      ({ id }) => id,
+    )
+    expect(await house.database.withTenant(tenantId, (tx) => requestCancel(tx, tenantId, jobIds))).toBe(jobsCount)
+    house.wake.wake('cancel')
+    const countOf = (state: string) => count(`job where tenant_id = $1 and state = $2`, [tenantId, state])
+    await house.until(
+      () => countOf('cancelled'),
+      (cancelled) => cancelled === jobsCount - 1,
+    )
+    expect(await count(`audit_event where tenant_id = $1 and action = 'job.end'`, [tenantId])).toBe(jobsCount - 1)
+    expect(await house.desk.heartbeat([running])).toEqual([{ taskId: running.taskId, stop: 'cancelled' }])
+    expect(await house.desk.report(running, { kind: 'cancelled' })).toBe(true)
+    expect((await ended(first)).status).toBe('cancelled')
   })
 
   it('create a large fan-out piece by piece, and cancel one', async () => {

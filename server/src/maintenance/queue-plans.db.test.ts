@@ -45,6 +45,7 @@ const load = `
       case when n > ${tenantsCount} then now() end
     from generate_series(1, ${tenantsCount * 1_000}) n;
   update job set cancel_requested_at = now() - interval '1 minute' where id = 3;
+  update job set tasks_moving = true where id = 4;
   insert into job_step (job_id, name, tenant_id, position, state, tasks_total, tasks_pending, expanded_to)
     select n, s.name, 1 + (n - 1) % ${tenantsCount}, s.position, 'running', 10, 10, case when n = 1 and s.name = 'part' then 0 end
     from generate_series(1, ${tenantsCount * 1_000}) n, (values ('split', 0), ('part', 1)) as s(name, position);
@@ -167,15 +168,29 @@ const gates: Gate[] = [
   },
   { name: 'take of the pg queue', by: [byReady, byId], run: (sql) => takeReady(sql, 0, 100) },
   { name: 'depth of the pg queue', by: [byReady], run: (sql) => countReady(sql, 0) },
-  { name: 'cancel', by: ['task by task_idle', byId], run: (sql) => task.cancelIdleTasks(sql, hugeJob, 5_000) },
   {
-    name: 'jobs to be cancelled or split',
-    by: ['job by job_cancelling', 'job_step by job_step_expanding'],
+    name: 'cancel',
+    by: ['task by task_waiting', 'task by task_held', byId],
+    run: (sql) => task.cancelIdleTasks(sql, [hugeJob, ...smallJobs], 5_000),
+  },
+  { name: 'hold', by: ['task by task_waiting', byId], run: (sql) => task.holdTasks(sql, hugeJob, 5_000) },
+  { name: 'let go', by: ['task by task_held', byId], run: (sql) => task.releaseTasks(sql, hugeJob, 5_000) },
+  {
+    name: 'jobs to be wound up, moved or split',
+    by: [
+      'job by job_winding',
+      'job by job_moving',
+      jobById,
+      'job_step by job_step_expanding',
+      stepByJob,
+      'task by task_waiting',
+      'task by task_held',
+    ],
     run: (sql) => scheduler.listUnfinished(sql, 100),
   },
   {
     name: 'tasks of cancelled jobs that still run',
-    by: ['job by job_cancelling', byJob, byLease],
+    by: ['job by job_winding', byJob, byLease],
     run: (sql) => scheduler.listAbandoned(sql, 4_000, 100),
   },
   {
@@ -253,7 +268,7 @@ describe.skipIf(testDatabaseUrl() === undefined)('over a backlog of a million ta
   })
 
   it('sees an index that is missing', async () => {
-    const dropped = { promote: 'task_delayed', cancel: 'task_idle', 'take of the pg queue': 'task_ready' }
+    const dropped = { promote: 'task_delayed', hold: 'task_waiting', 'take of the pg queue': 'task_ready' }
     for (const [name, index] of Object.entries(dropped)) {
       const found = await listFaults({ only: name, change: `drop index ${index}` })
       expect(found, name).toHaveProperty([name])

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RowId } from '../platform/ids.ts'
-import type { EngineStore, EngineTx } from '../processing/engine-store.ts'
+import type { ChangedJob, EngineStore, EngineTx } from '../processing/engine-store.ts'
 import type { Leadership, SchedulerStore } from './scheduler-store.ts'
 
 export interface SchedulerStoreUnderTest {
@@ -147,15 +147,51 @@ export function describeSchedulerStore(name: string, open: () => Promise<Schedul
       expect(await admit(1, { lane: 0 })).toMatchObject([{ rank: 0 }])
     })
 
-    it('lists jobs that are being cancelled, and what still runs of them after the grace', async () => {
+    const change = (jobId: number, change: Partial<ChangedJob>) =>
+      inTx(async (tx) => {
+        const [job] = await tx.lockJobs([jobId])
+        await tx.updateJobs([{ ...job!, remainingMs: 0, winding: false, ...change }])
+      })
+    const unfinished = async (jobId: number) =>
+      (await under.scheduler.listUnfinished(10_000)).filter((job) => job.jobId === jobId).map(({ kind }) => kind)
+
+    it('lists jobs that are wound up while something of them is in nobody’s hands', async () => {
+      const jobId = await under.addJob({ tenantId, lane: 1, tasksCount: 3 })
+      expect(await unfinished(jobId)).toEqual([])
+      await change(jobId, { winding: true })
+      expect(await unfinished(jobId)).toEqual(['winding'])
+      await inTx((tx) => tx.holdTasks(jobId, 10))
+      expect(await unfinished(jobId)).toEqual(['winding'])
+      await inTx((tx) => tx.releaseTasks(jobId, 10))
+      await change(jobId, { winding: false })
+      await claim(await admit(1))
+      await change(jobId, { winding: true })
+      expect(await inTx((tx) => tx.cancelIdleTasks([jobId], 10))).toEqual([{ jobId, step: 'first', count: 2 }])
+      expect(await unfinished(jobId)).toEqual([])
+    })
+
+    it('lists jobs that were paused or resumed until their tasks are where they belong', async () => {
+      const jobId = await under.addJob({ tenantId, lane: 1, tasksCount: 3 })
+      await change(jobId, { state: 'paused', tasksMoving: true })
+      expect(await unfinished(jobId)).toEqual(['moving'])
+      expect(await inTx((tx) => tx.holdTasks(jobId, 2))).toBe(true)
+      expect(await inTx((tx) => tx.holdTasks(jobId, 2))).toBe(false)
+      expect(await ours()).toEqual([])
+      await change(jobId, { tasksMoving: false })
+      expect(await unfinished(jobId)).toEqual([])
+      expect(await inTx((tx) => tx.releaseTasks(jobId, 2))).toBe(true)
+      expect(await inTx((tx) => tx.releaseTasks(jobId, 2))).toBe(false)
+      expect(await admit(5)).toHaveLength(3)
+    })
+
+    it('tells what still runs of jobs that are wound up, after the grace', async () => {
       const jobId = await under.addJob({ tenantId, lane: 1, tasksCount: 1 })
       const [fence] = await admit(1)
       await claim([fence!])
       await inTx(async (tx) => {
         const [job] = await tx.lockJobs([jobId])
-        await tx.updateJobs([{ ...job!, state: 'cancelling', remainingMs: 0 }])
+        await tx.updateJobs([{ ...job!, state: 'cancelling', remainingMs: 0, winding: true }])
       })
-      expect(await under.scheduler.listUnfinished(10_000)).toContainEqual({ jobId, cancelling: true })
       const abandoned = async () =>
         (await under.scheduler.listAbandoned(1_000, 10_000)).filter((task) => task.jobId === jobId)
       expect(await abandoned()).toEqual([])

@@ -36,6 +36,12 @@ export interface LostTask extends EndedTask {
   lostCount: number
 }
 
+/** winding: cancelled or stopped, with more left than what runs. moving: paused or resumed, and its tasks are not yet. */
+export interface UnfinishedJob {
+  jobId: number
+  kind: 'winding' | 'moving' | 'splitting'
+}
+
 export interface SchedulerStore {
   /** Takes or keeps the lead, and answers it; nothing while another has it. Taking it over begins a new epoch. */
   lead(wanted: {
@@ -69,9 +75,9 @@ export interface SchedulerStore {
   listLost(limit: number): Promise<LostTask[]>
   /** delayed -> queued, for those whose time has come; answers how many. */
   promoteDelayed(limit: number): Promise<number>
-  /** Jobs with something left to be cancelled or split. */
-  listUnfinished(limit: number): Promise<{ jobId: number; cancelling: boolean }[]>
-  /** Tasks still running of jobs whose cancellation was asked for so long ago. */
+  /** Jobs with something left to be cancelled, held, let go or split; so many of each kind. */
+  listUnfinished(limit: number): Promise<UnfinishedJob[]>
+  /** Tasks still running of jobs that have been wound up for so long. */
   listAbandoned(graceMs: number, limit: number): Promise<EndedTask[]>
   writeDemand(pool: number, slots: number): Promise<{ backlogCount: number }>
   /** Takes succeeded tasks of jobs that ended so long ago out of the table, so many at most. */

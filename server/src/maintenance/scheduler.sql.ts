@@ -1,5 +1,5 @@
 import type { Sql } from '../platform/database.ts'
-import type { AdmitOrder, Leadership } from './scheduler-store.ts'
+import type { AdmitOrder, Leadership, UnfinishedJob } from './scheduler-store.ts'
 
 /** One statement, on the database's clock: renewed by its owner, taken over when it is over. */
 export async function takeLead(
@@ -154,11 +154,25 @@ export async function listLost(sql: Sql, limit: number): Promise<EndedTaskRow[]>
   return rows
 }
 
-export async function listUnfinished(sql: Sql, limit: number): Promise<{ job_id: number; cancelling: boolean }[]> {
-  const { rows } = await sql.query<{ job_id: number; cancelling: boolean }>(
-    `(select id as job_id, true as cancelling from job where state = 'cancelling' limit $1)
+/** Of jobs that are wound up, those that wait for more than the tasks that still run: whose end brings them here no more. */
+export async function listUnfinished(
+  sql: Sql,
+  limit: number,
+): Promise<{ job_id: number; kind: UnfinishedJob['kind'] }[]> {
+  const { rows } = await sql.query<{ job_id: number; kind: UnfinishedJob['kind'] }>(
+    `(select j.id as job_id, 'winding' as kind from job j
+      where j.cancel_requested_at is not null and j.finished_at is null
+        and (exists (select from task t where t.job_id = j.id and t.state in ('delayed', 'queued', 'dispatched'))
+          or exists (select from task t where t.job_id = j.id and t.state = 'blocked')
+          or exists (select from job_step s where s.job_id = j.id and s.expanded_to is not null)
+          or not exists (select from job_step s where s.job_id = j.id and s.tasks_pending > 0))
+      limit $1)
      union all
-     (select distinct job_id, false from job_step where expanded_to is not null limit $1)`,
+     (select id, 'moving' from job where tasks_moving limit $1)
+     union all
+     (select distinct s.job_id, 'splitting' from job_step s
+      where s.expanded_to is not null and (select j.state <> 'paused' and j.cancel_requested_at is null from job j where j.id = s.job_id)
+      limit $1)`,
     [limit],
   )
   return rows
@@ -167,7 +181,8 @@ export async function listUnfinished(sql: Sql, limit: number): Promise<{ job_id:
 export async function listAbandoned(sql: Sql, graceMs: number, limit: number): Promise<EndedTaskRow[]> {
   const { rows } = await sql.query<EndedTaskRow>(
     `select ${endedColumns} from job j join task t on t.job_id = j.id
-     where j.state = 'cancelling' and j.cancel_requested_at < now() - $1 * interval '1 ms' and t.state = 'running' limit $2`,
+     where j.cancel_requested_at is not null and j.finished_at is null
+       and j.cancel_requested_at < now() - $1 * interval '1 ms' and t.state = 'running' limit $2`,
     [graceMs, limit],
   )
   return rows

@@ -40,7 +40,7 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
     listUnfinished: async (limit) =>
       (await statements.listUnfinished(database, limit)).map((row) => ({
         jobId: row.job_id,
-        cancelling: row.cancelling,
+        kind: row.kind,
       })),
     listAbandoned: async (graceMs, limit) =>
       (await statements.listAbandoned(database, graceMs, limit)).map(toEndedTask),

@@ -18,16 +18,22 @@ export interface AuditEvent {
 }
 
 /** Appends one event; it stands or falls with the transaction. Inside withTenant it must be that tenant's. */
-export async function writeAudit(tx: Tx, event: AuditEvent): Promise<void> {
+export const writeAudit = (tx: Tx, event: AuditEvent): Promise<void> => writeAudits(tx, [event])
+
+/** Appends many in one statement, in their order. */
+export async function writeAudits(tx: Tx, events: readonly AuditEvent[]): Promise<void> {
   await tx.query(
-    `insert into audit_event (tenant_id, actor, action, target, detail, request_id) values ($1, $2, $3, $4, $5, $6)`,
+    `insert into audit_event (tenant_id, actor, action, target, detail, request_id)
+     select tenant_id, actor, action, target, detail::jsonb, request_id
+     from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+       as e(tenant_id, actor, action, target, detail, request_id)`,
     [
-      event.tenantId,
-      event.actor,
-      event.action,
-      event.target ?? null,
-      JSON.stringify(event.detail ?? {}),
-      event.requestId ?? null,
+      events.map(({ tenantId }) => tenantId),
+      events.map(({ actor }) => actor),
+      events.map(({ action }) => action),
+      events.map(({ target }) => target ?? null),
+      events.map(({ detail }) => JSON.stringify(detail ?? {})),
+      events.map(({ requestId }) => requestId ?? null),
     ],
   )
 }

@@ -95,6 +95,7 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
           recordsCount: null,
           problem: null,
           virtualMs: 0,
+          tasksMoving: false,
           remainingMs: 100,
           createdBy: 'system',
           steps: [newStep('first', 0, tasksCount), newStep('parts', 1, 0)],
@@ -121,7 +122,7 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
     const updateJob = (change: object) =>
       under.store.transaction(async (tx) => {
         const [job] = await tx.lockJobs([jobId])
-        await tx.updateJobs([{ ...job!, ...change, remainingMs: 1 }])
+        await tx.updateJobs([{ ...job!, remainingMs: 1, winding: false, ...change }])
       })
 
     it('writes a job with its steps, tasks and event', async () => {
@@ -187,7 +188,7 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
     it('extends leases that are held, and tells whose job is being cancelled', async () => {
       const [a, b] = await running()
       await settle([succeed(b!)])
-      await updateJob({ state: 'cancelling' })
+      await updateJob({ state: 'cancelling', winding: true })
       expect(await under.store.extendLeases([a!, b!], leaseMs)).toEqual([{ taskId: a!.taskId, cancelled: true }])
     })
 
@@ -214,11 +215,46 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
     it('cancels idle tasks, so many at a time, and leaves running ones', async () => {
       const [first, ...others] = await under.listTasks(jobId)
       await claim(await under.dispatch([first!.id]))
-      const cancel = (limit: number) => under.store.transaction((tx) => tx.cancelIdleTasks(jobId, limit))
-      expect(await cancel(1)).toEqual(new Map([['first', 1]]))
-      expect(await cancel(10)).toEqual(new Map([['first', others.length - 1]]))
+      const cancel = (limit: number) => under.store.transaction((tx) => tx.cancelIdleTasks([jobId], limit))
+      expect(await cancel(1)).toEqual([{ jobId, step: 'first', count: 1 }])
+      expect(await cancel(10)).toEqual([{ jobId, step: 'first', count: others.length - 1 }])
       expect(await under.store.transaction((tx) => tx.countOpenTasks(jobId, 'first'))).toBe(1)
       expect(await under.store.transaction((tx) => tx.requeueEndedTasks(jobId, 'first'))).toBe(2)
+    })
+
+    it('holds what is in nobody’s hands, offered tasks included, and lets it go to where its time puts it', async () => {
+      const [first, second, third] = await running()
+      const problem = { code: 'processor_crashed', detail: '' } as const
+      await settle([
+        { ...first!, to: 'delayed', delayMs: 60_000, problem },
+        { ...second!, to: 'queued', lost: false },
+      ])
+      const [offered] = await under.dispatch([second!.taskId])
+      const states = async () => (await under.listTasks(jobId)).map(({ state }) => state)
+      expect(await states()).toEqual(['delayed', 'dispatched', 'running'])
+      expect(await under.store.transaction((tx) => tx.holdTasks(jobId, 1))).toBe(true)
+      expect(await under.store.transaction((tx) => tx.holdTasks(jobId, 10))).toBe(false)
+      expect(await states()).toEqual(['blocked', 'blocked', 'running'])
+      expect(await claim([offered!])).toEqual([])
+      expect(await under.store.extendLeases([third!], leaseMs)).toEqual([{ taskId: third!.taskId, cancelled: false }])
+      expect(await under.store.transaction((tx) => tx.releaseTasks(jobId, 1))).toBe(true)
+      expect(await under.store.transaction((tx) => tx.releaseTasks(jobId, 10))).toBe(false)
+      expect(await states()).toEqual(['delayed', 'queued', 'running'])
+    })
+
+    it('lets nothing of a paused job be claimed, nor of one that is wound up, whose workers are told to stop', async () => {
+      const [first, second] = await under.listTasks(jobId)
+      const [fence] = await under.dispatch([first!.id])
+      await claim([fence!])
+      const [waiting] = await under.dispatch([second!.id])
+      await updateJob({ state: 'paused' })
+      expect(await claim([waiting!])).toEqual([])
+      expect(await under.store.extendLeases([fence!], leaseMs)).toEqual([{ taskId: first!.id, cancelled: false }])
+      await updateJob({ state: 'running', winding: true })
+      expect(await claim([waiting!])).toEqual([])
+      expect(await under.store.extendLeases([fence!], leaseMs)).toEqual([{ taskId: first!.id, cancelled: true }])
+      await updateJob({ winding: false })
+      expect(await claim([waiting!])).toHaveLength(1)
     })
 
     it('splits a step in pieces: a task per output, in order, none twice', async () => {

@@ -41,7 +41,17 @@ export interface EngineJob {
   problem: StoredProblem | null
   /** Where its next task stands in the virtual time of its tenant. */
   virtualMs: number
+  /** Paused, it has tasks that are still to be held; not paused any more, it has some that are still to be let go. */
+  tasksMoving: boolean
   createdBy: string
+}
+
+/** What a transaction makes of a job. */
+export interface ChangedJob extends EngineJob {
+  /** Expected time until its end. */
+  remainingMs: number
+  /** Whether nothing of it may start any more, and what runs has to stop. */
+  winding: boolean
 }
 
 export interface EngineStep {
@@ -122,7 +132,15 @@ export interface StepOutput extends TaskInputFile {
 
 export interface EngineEvent {
   tenantId: number
-  type: 'job.created' | 'job.progress' | 'job.ended' | 'step.started' | 'step.ended' | 'file.state'
+  type:
+    | 'job.created'
+    | 'job.progress'
+    | 'job.paused'
+    | 'job.resumed'
+    | 'job.ended'
+    | 'step.started'
+    | 'step.ended'
+    | 'file.state'
   jobId: RowId<'job'>
   fileId: RowId<'file'>
   data: Record<string, unknown>
@@ -169,10 +187,20 @@ export interface EngineTx {
   expandStep(expansion: Expansion): Promise<{ count: number; lastOutputId: number }>
   /** Writes state, counters, problem and expandedTo; a step that has ended gets its end, one that has not loses it. */
   updateSteps(steps: readonly EngineStep[]): Promise<void>
-  /** Writes state, counters, progress (which only grows), problem and estimate; an ended job gets its end. */
-  updateJobs(jobs: readonly (EngineJob & { remainingMs: number })[]): Promise<void>
-  /** Cancels tasks that are in nobody's hands; answers how many of each step. */
-  cancelIdleTasks(jobId: number, limit: number): Promise<Map<string, number>>
+  /**
+   * Writes state, counters, progress (which only grows), problem and estimate; an ended job gets its end, one that is wound
+   * up the moment since when it is.
+   */
+  updateJobs(jobs: readonly ChangedJob[]): Promise<void>
+  /** Cancels tasks of these jobs that are in nobody's hands, so many together; answers how many of each step. */
+  cancelIdleTasks(jobIds: readonly number[], limit: number): Promise<{ jobId: number; step: string; count: number }[]>
+  /**
+   * Holds tasks that are in nobody's hands, where admission does not meet them; answers whether some are left, those
+   * included that somebody is just about to take: their claim is refused while the job is paused.
+   */
+  holdTasks(jobId: number, limit: number): Promise<boolean>
+  /** Lets held tasks go; answers whether some are left. */
+  releaseTasks(jobId: number, limit: number): Promise<boolean>
   /** Queues the dead and cancelled tasks of a step anew, all budgets fresh; answers how many. */
   requeueEndedTasks(jobId: number, step: string): Promise<number>
   /** Forgets tasks, results and outputs of these steps. */
@@ -187,16 +215,18 @@ export interface EngineTx {
   countOutputs(jobIds: readonly number[]): Promise<{ jobId: number; step: string; count: number; sizeBytes: number }[]>
   listResults(of: readonly { jobId: number; step: string }[], limits: ResultLimits): Promise<StepResult[]>
   appendEvents(events: readonly EngineEvent[]): Promise<void>
-  appendAudit(event: {
-    tenantId: number
-    actor: string
-    action: string
-    jobId: RowId<'job'>
-    detail: object
-  }): Promise<void>
+  appendAudit(...events: readonly JobAudit[]): Promise<void>
   /** Definitions never change, so they may be kept. */
   findDefinitions(pipelineVersionIds: readonly number[]): Promise<Map<number, PipelineDefinition>>
   readonly effects: JobEffects
+}
+
+export interface JobAudit {
+  tenantId: number
+  actor: string
+  action: string
+  jobId: RowId<'job'>
+  detail: object
 }
 
 export interface ResultLimits {
@@ -283,11 +313,11 @@ export interface EngineStore {
   /** All or nothing; run again when it was the victim of a deadlock, so the work has no effect outside. */
   transaction<T>(work: (tx: EngineTx) => Promise<T>): Promise<T>
   /**
-   * Moves dispatched tasks whose fence holds and whose job is not being cancelled to running, one attempt more; the
-   * first of a step makes it run and tells so, the first of a job starts the job.
+   * Moves dispatched tasks whose fence holds and whose job is neither paused nor wound up to running, one attempt more;
+   * the first of a step makes it run and tells so, the first of a job starts the job.
    */
   claimTasks(claim: { fences: readonly TaskFence[]; leaseMs: number; worker: string }): Promise<ClaimedTask[]>
-  /** Extends the leases whose fence holds; whoever is not answered has lost his. */
+  /** Extends the leases whose fence holds, and tells whose job is wound up; whoever is not answered has lost his. */
   extendLeases(fences: readonly TaskFence[], leaseMs: number): Promise<{ taskId: number; cancelled: boolean }[]>
   listResults(of: readonly { jobId: number; step: string }[], limits: ResultLimits): Promise<StepResult[]>
   /** Definitions never change, so they may be kept. */

@@ -269,6 +269,79 @@ describe('a job', () => {
     expect(states(job)).toEqual({ only: 'cancelled', next: 'cancelled' })
   })
 
+  it('is paused: what runs ends, nothing else starts until it is resumed', async () => {
+    const begun = Promise.withResolvers<void>()
+    const mayEnd = Promise.withResolvers<void>()
+    house.work['first'] = async () => {
+      begun.resolve()
+      await mayEnd.promise
+      return done()
+    }
+    await house.usePipeline(
+      tenantId,
+      toDefinition({ first: { uses: 'collect.x' }, next: { uses: 'transform.y', needs: ['first'] } }),
+    )
+    const { jobRowId } = await house.submit(tenantId, fileId)
+    await begun.promise
+    await house.control.pauseJob(tenantId, jobRowId, 'system')
+    mayEnd.resolve()
+    const read = () => house.read(tenantId, jobRowId)
+    const paused = await house.until(read, ({ steps }) => steps[0]?.state === 'succeeded')
+    expect(paused).toMatchObject({ status: 'paused', estimated_completion: null, finished_at: null })
+    const tasks = await house.database.query(`select step from task where job_id = $1 and state = 'blocked'`, [
+      jobRowId,
+    ])
+    expect(tasks.rows).toEqual([{ step: 'next' }])
+    await house.control.pauseJob(tenantId, jobRowId, 'system')
+    await house.control.resumeJob(tenantId, jobRowId, 'system')
+    expect(await ended(jobRowId)).toMatchObject({ status: 'completed' })
+    const events = await house.database.query<{ type: string }>(
+      `select type from outbox where job_id = $1 and type in ('job.paused', 'job.resumed') order by id`,
+      [jobRowId],
+    )
+    expect(events.rows.map(({ type }) => type)).toEqual(['job.paused', 'job.resumed'])
+    await expect(house.control.pauseJob(tenantId, jobRowId, 'system')).rejects.toMatchObject({ code: 'job_ended' })
+    await expect(house.control.resumeJob(tenantId, jobRowId, 'system')).rejects.toMatchObject({ code: 'job_ended' })
+  })
+
+  it('is paused before anything of it has begun, and cancelled so', async () => {
+    await house.usePipeline(tenantId, toDefinition({ only: { uses: 'collect.x' } }))
+    await house.database.query('update tenant_schedule set paused = true where tenant_id = $1', [tenantId])
+    const held = await house.submit(tenantId, fileId)
+    await house.control.pauseJob(tenantId, held.jobRowId, 'system')
+    await house.control.cancelJob(tenantId, held.jobRowId, 'system')
+    expect(await ended(held.jobRowId)).toMatchObject({ status: 'cancelled' })
+    const resumed = await house.submit(tenantId, fileId)
+    await house.control.pauseJob(tenantId, resumed.jobRowId, 'system')
+    await house.control.resumeJob(tenantId, resumed.jobRowId, 'system')
+    expect(await house.read(tenantId, resumed.jobRowId)).toMatchObject({ status: 'queued', started_at: null })
+  })
+
+  it('stops what runs beside a task that died, where the pipeline stops on failure', async () => {
+    house.work['split'] = () => done([output('1'), output('2'), output('3')])
+    const running = new Set<number>()
+    house.work['part'] = async (task) => {
+      running.add(task.ordinal)
+      for (;;) {
+        if (task.ordinal === 1 && running.size === 3)
+          return { kind: 'reject', code: 'file_unreadable', detail: 'Planned.', durationMs: 1 }
+        const [stop] = task.ordinal === 1 ? [] : await house.desk.heartbeat([task])
+        if (stop) return { kind: 'cancelled' }
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    }
+    const job = await run({
+      split: { uses: 'transform.split' },
+      part: { uses: 'transform.part', needs: ['split'], each: 'split' },
+    })
+    expect(job).toMatchObject({ status: 'failed', problem: { code: 'file_unreadable' } })
+    const { rows } = await house.database.query<{ state: string }>(
+      `select state from task where job_id = $1 and step = 'part' order by ordinal`,
+      [job.rowId],
+    )
+    expect(rows.map(({ state }) => state)).toEqual(['cancelled', 'dead', 'cancelled'])
+  })
+
   it('loses the task alone whose result cannot be stored, not those that are reported with it', async () => {
     house.work['split'] = () => done(Array.from({ length: 8 }, () => output('part.txt')))
     house.work['part'] = (task) => done([], { text: task.ordinal === 3 ? 'a\0b' : 'fine' })

@@ -10,7 +10,7 @@ import type { JobEndState } from '@millrace/contract'
 import { Problem } from '../platform/problem.ts'
 import { advanceJobs, continueExpansion, type AdvanceDependencies } from './advance.ts'
 import type { PipelineDefinition, StepDefinition } from './definition.ts'
-import type { EngineFile, EngineStore, EngineTx, NewTask } from './engine-store.ts'
+import type { ChangedJob, EngineFile, EngineStore, EngineTx, JobAudit } from './engine-store.ts'
 import { JobGraph, type StepTraits } from './job-graph.ts'
 import { outputNameCandidates } from './output-names.ts'
 import { toSettlement, type EndedOutcome, type EndedTask } from './settlement.ts'
@@ -28,7 +28,7 @@ export interface Report {
   outcome: EndedOutcome
 }
 
-/** Idle tasks that one transaction cancels; the rest of a huge job follows in others. */
+/** Idle tasks that one transaction cancels, holds or lets go; the rest of a huge job follows in others. */
 export const cancelChunkCount = 10_000
 const depthMax = 10
 
@@ -42,8 +42,8 @@ export interface Engine {
   changeJob<T>(jobId: number, change: (graph: JobGraph, tx: EngineTx) => Promise<T>): Promise<T | undefined>
   /** The same for many in one transaction: all of them, or none when it throws. Those that are not there are left out. */
   changeJobs(jobIds: readonly number[], change: (graph: JobGraph, tx: EngineTx) => Promise<void>): Promise<void>
-  /** Takes a job that is being cancelled or stopped, or a step that is being split, a chunk further. */
-  continueJob(jobId: number): Promise<void>
+  /** Takes jobs that are being wound up, paused or resumed, or whose steps are being split, a chunk further, together. */
+  continueJobs(jobIds: readonly number[]): Promise<void>
 }
 
 export function createEngine(deps: EngineDependencies): Engine {
@@ -80,13 +80,14 @@ export function createEngine(deps: EngineDependencies): Engine {
   /** What follows, written. */
   async function conclude({ tx, graphs, files }: OpenJobs): Promise<void> {
     const all = [...graphs.values()]
-    for (const graph of all) if (graph.mustCancelIdle) await cancelIdle(tx, graph)
-    const tasks = await advanceJobs(tx, all, deps, files)
+    await cancelIdle(tx, graphs)
+    await tx.insertTasks(await advanceJobs(tx, all, deps, files))
     for (const graph of all) {
+      await moveIdle(tx, graph)
       graph.conclude()
       if (graph.validationEnded || graph.refusal !== undefined) await applyVerdict(tx, graph, files.get(graph.job.id))
     }
-    await write(tx, all, tasks)
+    await write(tx, all)
   }
 
   return {
@@ -138,11 +139,10 @@ export function createEngine(deps: EngineDependencies): Engine {
         await conclude(open)
       }),
 
-    continueJob: (jobId) =>
-      withJobs([jobId], async (open) => {
-        const graph = open.graphs.get(jobId)
-        if (graph === undefined) return
-        if (graph.isLive && !graph.isStopping) {
+    continueJobs: (jobIds) =>
+      withJobs(jobIds, async (open) => {
+        for (const graph of open.graphs.values()) {
+          if (!graph.isLive || graph.isPaused || graph.isStopping) continue
           for (const step of graph.steps) {
             if (step.expandedTo !== null) await continueExpansion(open.tx, graph, step.name, deps)
           }
@@ -273,6 +273,7 @@ export function toNewGraph(
       recordsCount: null,
       problem: null,
       virtualMs,
+      tasksMoving: false,
       createdBy,
     },
     steps: names.map((name, position) => ({
@@ -301,12 +302,25 @@ function addRecords(graph: JobGraph, step: string, count: number): void {
   counts.recordsCount = fansOut ? (counts.recordsCount ?? 0) + count : Math.max(counts.recordsCount ?? 0, count)
 }
 
-async function cancelIdle(tx: EngineTx, graph: JobGraph): Promise<void> {
-  const cancelled = await tx.cancelIdleTasks(graph.job.id, cancelChunkCount)
-  for (const [step, count] of cancelled) graph.cancelTasks(step, count)
-  for (const step of graph.steps) {
-    if (step.expandedTo !== null) graph.dropUncreated(step.name, await tx.countOpenTasks(graph.job.id, step.name))
+async function cancelIdle(tx: EngineTx, graphs: ReadonlyMap<number, JobGraph>): Promise<void> {
+  const winding = [...graphs.values()].filter((graph) => graph.mustCancelIdle)
+  if (winding.length === 0) return
+  const jobIds = winding.map(({ job }) => job.id)
+  for (const { jobId, step, count } of await tx.cancelIdleTasks(jobIds, cancelChunkCount))
+    graphs.get(jobId)?.cancelTasks(step, count)
+  for (const graph of winding) {
+    for (const step of graph.steps) {
+      if (step.expandedTo !== null) graph.dropUncreated(step.name, await tx.countOpenTasks(graph.job.id, step.name))
+    }
   }
+}
+
+/** A paused job keeps nothing where it could be admitted, also of what has just come; a resumed one gets it back there. */
+async function moveIdle(tx: EngineTx, graph: JobGraph): Promise<void> {
+  const { job, isPaused } = graph
+  if (graph.isWinding) job.tasksMoving = false
+  else if (isPaused) job.tasksMoving = await tx.holdTasks(job.id, cancelChunkCount)
+  else if (job.tasksMoving) job.tasksMoving = await tx.releaseTasks(job.id, cancelChunkCount)
 }
 
 async function applyVerdict(tx: EngineTx, graph: JobGraph, file: EngineFile | undefined): Promise<void> {
@@ -393,15 +407,23 @@ async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[], deps: Adv
   )
 }
 
-async function write(tx: EngineTx, graphs: readonly JobGraph[], tasks: readonly NewTask[]): Promise<void> {
-  await tx.insertTasks(tasks)
+async function write(tx: EngineTx, graphs: readonly JobGraph[]): Promise<void> {
   await tx.updateSteps(graphs.flatMap((graph) => graph.dirtySteps))
-  await tx.updateJobs(graphs.map((graph) => ({ ...graph.job, remainingMs: graph.remainingMs() })))
+  const toChanged = (graph: JobGraph): ChangedJob => ({
+    ...graph.job,
+    remainingMs: graph.remainingMs(),
+    winding: graph.isWinding,
+  })
+  await tx.updateJobs(graphs.map(toChanged))
   await tx.appendEvents(graphs.flatMap((graph) => graph.events))
-  for (const { job, ended } of graphs) if (ended !== undefined) await auditEnd(tx, job, ended)
+  const ends = graphs.flatMap(({ job, ended }) => (ended === undefined ? [] : [toEndAudit(job, ended)]))
+  if (ends.length > 0) await tx.appendAudit(...ends)
 }
 
-async function auditEnd(tx: EngineTx, job: JobGraph['job'], state: JobEndState): Promise<void> {
-  const detail = { state, ...(job.problem && { code: job.problem.code, step: job.problem.step }) }
-  await tx.appendAudit({ tenantId: job.tenantId, actor: 'system', action: 'job.end', jobId: job.id, detail })
-}
+const toEndAudit = (job: JobGraph['job'], state: JobEndState): JobAudit => ({
+  tenantId: job.tenantId,
+  actor: 'system',
+  action: 'job.end',
+  jobId: job.id,
+  detail: { state, ...(job.problem && { code: job.problem.code, step: job.problem.step }) },
+})

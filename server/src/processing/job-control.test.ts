@@ -71,13 +71,14 @@ it('splits a step anew that was cancelled while it was being split', async () =>
       recordsCount: null,
       problem: null,
       virtualMs: 0,
+      tasksMoving: false,
       remainingMs: 0,
       state: 'cancelled',
       steps: [step('pages', 0, 1, 'succeeded'), step('texts', 1, 1, 'cancelled')],
       tasks: [task('texts')],
     })
     // Of three pages, the first has its task; it was cancelled with the job.
-    await tx.cancelIdleTasks(id, 1)
+    await tx.cancelIdleTasks([id], 1)
     await tx.insertOutputs(
       ['1.png', '2.png', '3.png'].map((name) => ({
         tenantId,

@@ -44,6 +44,20 @@ export function createJobControl({ engine, wake }: JobControlDependencies): JobC
       })
       wake.wake('cancel')
     },
+    async pauseJob(tenantId, jobRowId, actor) {
+      await change({ tenantId, jobRowId, actor, action: 'job.pause' }, async (graph) => {
+        requireLive(graph)
+        graph.pause()
+      })
+      wake.wake('cancel')
+    },
+    async resumeJob(tenantId, jobRowId, actor) {
+      await change({ tenantId, jobRowId, actor, action: 'job.resume' }, async (graph) => {
+        requireLive(graph)
+        graph.resume()
+      })
+      wake.wake('cancel')
+    },
     retryJob: (tenantId, jobRowId, actor) =>
       change({ tenantId, jobRowId, actor, action: 'job.retry' }, async (graph, tx) => {
         if (!isJobEnded(graph.job.state)) throw new Problem('job_not_ended')
@@ -58,6 +72,11 @@ export function createJobControl({ engine, wake }: JobControlDependencies): JobC
         graph.reopen(steps, new Map())
       }),
   }
+}
+
+function requireLive({ job }: JobGraph): void {
+  if (isJobEnded(job.state)) throw new Problem('job_ended')
+  if (job.state === 'cancelling') throw new Problem('conflict', { detail: 'The job is being cancelled.' })
 }
 
 /**

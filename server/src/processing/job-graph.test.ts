@@ -29,6 +29,7 @@ function graphOf(steps: Steps, onFailure: 'stop' | 'continue' = 'stop'): JobGrap
       recordsCount: null,
       problem: null,
       virtualMs: 0,
+      tasksMoving: false,
       createdBy: 'system',
     },
     steps: Object.keys(steps).map((name, position) => ({

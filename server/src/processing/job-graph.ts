@@ -90,6 +90,15 @@ export class JobGraph {
     )
   }
 
+  /** Whether nothing of it may start any more, and what runs has to stop. */
+  get isWinding(): boolean {
+    return this.job.state === 'cancelling' || this.job.state === 'cancelled' || this.isStopping
+  }
+
+  get isPaused(): boolean {
+    return this.job.state === 'paused'
+  }
+
   /** Whether the tasks that are in nobody's hands have to go, and those that would still be created. */
   get mustCancelIdle(): boolean {
     const open = this.steps.some((step) => step.tasksPending > 0 || step.expandedTo !== null)
@@ -243,6 +252,25 @@ export class JobGraph {
 
   cancel(): void {
     this.#moveJob('cancelling')
+    this.job.tasksMoving = false
+  }
+
+  /** What runs may end; nothing else starts. */
+  pause(): void {
+    if (this.isPaused) return
+    this.#moveJob('paused')
+    this.job.tasksMoving = true
+    this.#tell('job.paused', {})
+  }
+
+  resume(): void {
+    if (!this.isPaused) return
+    const hasBegun = this.steps.some(
+      ({ state, tasksPending, tasksTotal }) => state === 'running' || tasksPending < tasksTotal,
+    )
+    this.#moveJob(hasBegun ? 'running' : 'queued')
+    this.job.tasksMoving = true
+    this.#tell('job.resumed', {})
   }
 
   /** Steps run again from where they stand: those named forget all, those with requeued tasks have these pending. */

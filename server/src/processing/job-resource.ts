@@ -53,7 +53,9 @@ export function toJobResource({ row, steps, outputs }: JobRows, catalogue: Catal
   const outputResources = outputs.map((output) => toOutputResource(output, encodeId('job', row.id)))
   return {
     ...summary,
-    estimated_completion: isJobEnded(row.state) ? null : (row.estimated_end_at?.toISOString() ?? null),
+    // Nobody knows when a paused job goes on.
+    estimated_completion:
+      isJobEnded(row.state) || row.state === 'paused' ? null : (row.estimated_end_at?.toISOString() ?? null),
     output_files: outputResources.map((output) => output.uri),
     outputs: outputResources,
     metadata: {

@@ -113,7 +113,13 @@ const wireId = (): JobId => encodeId('job', jobId)
 
 function build(over: Partial<JobRouteDependencies> = {}) {
   const nothing = async (): Promise<void> => {}
-  const control: JobControl = { cancelJob: nothing, retryJob: nothing, replayStep: nothing }
+  const control: JobControl = {
+    cancelJob: nothing,
+    pauseJob: nothing,
+    resumeJob: nothing,
+    retryJob: nothing,
+    replayStep: nothing,
+  }
   return jobRoutes({
     database: test.database,
     catalogue,
@@ -221,7 +227,10 @@ describe('a job', () => {
     const stranger = context({ ...principal(), tenantId: tenantId + 1 })
     const routes = build()
     const control = Object.fromEntries(
-      ['cancelJob', 'retryJob', 'replayStep'].map((name) => [name, () => Promise.reject(new Problem('not_found'))]),
+      ['cancelJob', 'pauseJob', 'resumeJob', 'retryJob', 'replayStep'].map((name) => [
+        name,
+        () => Promise.reject(new Problem('not_found')),
+      ]),
     ) as unknown as JobControl
     const guarded = build({ control })
     const cases: [string, RequestContext][] = [
@@ -246,15 +255,21 @@ describe('a job', () => {
     const calls: unknown[][] = []
     const control: JobControl = {
       cancelJob: async (...args) => void calls.push(['cancel', ...args]),
+      pauseJob: async (...args) => void calls.push(['pause', ...args]),
+      resumeJob: async (...args) => void calls.push(['resume', ...args]),
       retryJob: async (...args) => void calls.push(['retry', ...args]),
       replayStep: async (...args) => void calls.push(['replay', ...args]),
     }
     const routes = build({ control })
     expect(await routes.cancelJob(named(wireId()), context())).toMatchObject({ job_id: wireId() })
+    await routes.pauseJob(named(wireId()), context())
+    await routes.resumeJob(named(wireId()), context())
     await routes.retryJob(named(wireId()), context())
     await routes.replayStep({ ...none, params: { job_id: wireId(), step: 'convert' } }, context())
     expect(calls).toEqual([
       ['cancel', tenantId, jobId, 'system'],
+      ['pause', tenantId, jobId, 'system'],
+      ['resume', tenantId, jobId, 'system'],
       ['retry', tenantId, jobId, 'system'],
       ['replay', tenantId, jobId, 'system', 'convert'],
     ])

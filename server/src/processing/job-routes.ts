@@ -20,6 +20,10 @@ import type { JobSubmission } from './submission.ts'
 export interface JobControl {
   /** Throws Problem('job_ended'). */
   cancelJob(tenantId: number, jobRowId: RowId<'job'>, actor: Principal['actor']): Promise<void>
+  /** Lets what runs end and starts nothing else. Throws Problem('job_ended'), and conflict while it is being cancelled. */
+  pauseJob(tenantId: number, jobRowId: RowId<'job'>, actor: Principal['actor']): Promise<void>
+  /** Throws as pauseJob does; a job that is not paused goes on as it did. */
+  resumeJob(tenantId: number, jobRowId: RowId<'job'>, actor: Principal['actor']): Promise<void>
   /** Throws Problem('job_not_ended'), or conflict when there is nothing to run again. */
   retryJob(tenantId: number, jobRowId: RowId<'job'>, actor: Principal['actor']): Promise<void>
   /** Throws Problem('job_not_ended'), or not_found for a step that the pipeline does not have. */
@@ -41,7 +45,16 @@ export interface JobRouteDependencies {
   wake: WakeBus
 }
 
-type JobOperations = 'createJob' | 'listJobs' | 'getJob' | 'cancelJob' | 'retryJob' | 'replayStep' | 'getOutputContent'
+type JobOperations =
+  | 'createJob'
+  | 'listJobs'
+  | 'getJob'
+  | 'cancelJob'
+  | 'pauseJob'
+  | 'resumeJob'
+  | 'retryJob'
+  | 'replayStep'
+  | 'getOutputContent'
 
 export function jobRoutes(deps: JobRouteDependencies): RouteGroup<JobOperations> {
   const { database, catalogue, control, serveObject, wake } = deps
@@ -111,6 +124,18 @@ export function jobRoutes(deps: JobRouteDependencies): RouteGroup<JobOperations>
     cancelJob: async ({ params }, { principal }) => {
       const jobRowId = idOf('job', params.job_id)
       await control.cancelJob(principal.tenantId, jobRowId, principal.actor)
+      return read(principal, jobRowId)
+    },
+
+    pauseJob: async ({ params }, { principal }) => {
+      const jobRowId = idOf('job', params.job_id)
+      await control.pauseJob(principal.tenantId, jobRowId, principal.actor)
+      return read(principal, jobRowId)
+    },
+
+    resumeJob: async ({ params }, { principal }) => {
+      const jobRowId = idOf('job', params.job_id)
+      await control.resumeJob(principal.tenantId, jobRowId, principal.actor)
       return read(principal, jobRowId)
     },
 

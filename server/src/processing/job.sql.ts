@@ -6,6 +6,7 @@ import type { Sql } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { PipelineDefinition } from './definition.ts'
 import type {
+  ChangedJob,
   EngineEvent,
   EngineJob,
   EngineStep,
@@ -145,7 +146,7 @@ export async function insertJobs(sql: Sql, jobs: readonly ReservedJob[]): Promis
 /** Live jobs are being cancelled from here on; the canceller does the rest. Answers how many that concerns. */
 export async function requestCancel(sql: Sql, tenantId: number, jobIds: readonly number[]): Promise<number> {
   const { rowCount } = await sql.query(
-    `update job set state = 'cancelling', cancel_requested_at = now()
+    `update job set state = 'cancelling', tasks_moving = false, cancel_requested_at = now()
      where id = any(array(select id from job where tenant_id = $1 and id = any($2::bigint[])
        and state in ('queued', 'running', 'paused') order by id for no key update))`,
     [tenantId, jobIds],
@@ -168,6 +169,7 @@ interface JobRow {
   records_count: number | null
   problem: StoredProblem | null
   virtual_ms: number
+  tasks_moving: boolean
   present_ms: number
   created_by: string
 }
@@ -176,7 +178,7 @@ interface JobRow {
 export async function lockJobs(sql: Sql, jobIds: readonly number[]): Promise<EngineJob[]> {
   const { rows } = await sql.query<JobRow>(
     `select j.id, j.tenant_id, j.file_id, j.file_version, j.pipeline_version_id, j.state, j.lane, j.steps_pending,
-       j.progress_percent, j.records_count, j.problem, j.virtual_ms, j.created_by,
+       j.progress_percent, j.records_count, j.problem, j.virtual_ms, j.tasks_moving, j.created_by,
        coalesce((select s.virtual_ms[j.lane + 1] from tenant_schedule s where s.tenant_id = j.tenant_id), 0) as present_ms
      from job j where j.id = any($1::bigint[]) order by j.id for no key update of j`,
     [jobIds],
@@ -195,6 +197,7 @@ export async function lockJobs(sql: Sql, jobIds: readonly number[]): Promise<Eng
     problem: row.problem,
     // What it was not served while it had nothing to do is not owed to it.
     virtualMs: Math.max(row.virtual_ms, row.present_ms),
+    tasksMoving: row.tasks_moving,
     createdBy: row.created_by,
   }))
 }
@@ -285,17 +288,19 @@ export async function updateSteps(sql: Sql, steps: readonly EngineStep[]): Promi
 }
 
 /** Progress only grows, whatever is asked; an ended job gets its end, one that runs again loses it. */
-export async function updateJobs(sql: Sql, jobs: readonly (EngineJob & { remainingMs: number })[]): Promise<void> {
+export async function updateJobs(sql: Sql, jobs: readonly ChangedJob[]): Promise<void> {
   await sql.query(
     `update job j set state = w.state, steps_pending = w.steps_pending,
        progress_percent = greatest(j.progress_percent, w.progress_percent), records_count = w.records_count,
        problem = w.problem::jsonb, virtual_ms = w.virtual_ms, estimated_end_at = now() + w.remaining_ms * interval '1 ms',
-       cancel_requested_at = case when w.state in ('cancelling', 'cancelled') then coalesce(j.cancel_requested_at, now()) end,
+       tasks_moving = w.tasks_moving,
+       cancel_requested_at = case when w.winding then coalesce(j.cancel_requested_at, now()) end,
        started_at = case when w.state = 'running' and j.finished_at is not null then now() else j.started_at end,
        finished_at = case when w.state in ('completed', 'completed_with_errors', 'failed', 'cancelled')
          then coalesce(j.finished_at, now()) end
-     from unnest($1::bigint[], $2::text[], $3::int[], $4::real[], $5::bigint[], $6::text[], $7::bigint[], $8::float8[])
-       as w(id, state, steps_pending, progress_percent, records_count, problem, virtual_ms, remaining_ms)
+     from unnest($1::bigint[], $2::text[], $3::int[], $4::real[], $5::bigint[], $6::text[], $7::bigint[], $8::float8[],
+       $9::boolean[], $10::boolean[])
+       as w(id, state, steps_pending, progress_percent, records_count, problem, virtual_ms, remaining_ms, tasks_moving, winding)
      where j.id = w.id`,
     [
       jobs.map(({ id }) => id),
@@ -306,6 +311,8 @@ export async function updateJobs(sql: Sql, jobs: readonly (EngineJob & { remaini
       jobs.map(({ problem }) => toJson(problem)),
       jobs.map(({ virtualMs }) => virtualMs),
       jobs.map(({ remainingMs }) => remainingMs),
+      jobs.map(({ tasksMoving }) => tasksMoving),
+      jobs.map(({ winding }) => winding),
     ],
   )
 }

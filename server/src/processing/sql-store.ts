@@ -1,6 +1,6 @@
 // The engine's store over the database.
 
-import { writeAudit } from '../platform/audit.ts'
+import { writeAudits } from '../platform/audit.ts'
 import type { Database, Sql, Tx } from '../platform/database.ts'
 import { encodeId } from '../platform/ids.ts'
 import type { Principal } from '../platform/principal.ts'
@@ -130,14 +130,17 @@ const jobStatements = (tx: Tx): Pick<EngineTx, JobStatements> => ({
   appendEvents: async (events) => {
     if (events.length > 0) await jobs.insertEvents(tx, events)
   },
-  appendAudit: ({ tenantId, actor, action, jobId, detail }) =>
-    writeAudit(tx, {
-      tenantId,
-      actor: actor as Principal['actor'], // Callers hand on a principal's actor, or 'system'.
-      action,
-      target: encodeId('job', jobId),
-      detail: { ...detail },
-    }),
+  appendAudit: (...events) =>
+    writeAudits(
+      tx,
+      events.map(({ tenantId, actor, action, jobId, detail }) => ({
+        tenantId,
+        actor: actor as Principal['actor'], // Callers hand on a principal's actor, or 'system'.
+        action,
+        target: encodeId('job', jobId),
+        detail: { ...detail },
+      })),
+    ),
 })
 
 const taskStatements = (tx: Tx): Omit<EngineTx, JobStatements | 'findDefinitions' | 'effects'> => ({
@@ -149,8 +152,10 @@ const taskStatements = (tx: Tx): Omit<EngineTx, JobStatements | 'findDefinitions
     const { count, last_output_id: lastOutputId } = await tasks.expandStep(tx, expansion)
     return { count, lastOutputId: lastOutputId ?? expansion.afterOutputId }
   },
-  cancelIdleTasks: async (jobId, limit) =>
-    new Map((await tasks.cancelIdleTasks(tx, jobId, limit)).map(({ step, count }) => [step, count])),
+  cancelIdleTasks: async (jobIds, limit) =>
+    (await tasks.cancelIdleTasks(tx, jobIds, limit)).map(({ job_id: jobId, step, count }) => ({ jobId, step, count })),
+  holdTasks: (jobId, limit) => tasks.holdTasks(tx, jobId, limit),
+  releaseTasks: (jobId, limit) => tasks.releaseTasks(tx, jobId, limit),
   countOpenTasks: (jobId, step) => tasks.countOpenTasks(tx, jobId, step),
   requeueEndedTasks: (jobId, step) => tasks.requeueEndedTasks(tx, jobId, step),
   deleteStepWork: (jobId, steps) => tasks.deleteStepWork(tx, jobId, steps),

@@ -10,6 +10,7 @@
 //                                └── released, or worker lost (no attempt) ───┤
 //                                                     lost for the third time ┴──▶ dead
 //   blocked, delayed, queued, dispatched, running ── job cancelled or stopped ──▶ cancelled
+//   delayed, queued, dispatched ── job paused ──▶ blocked ── resumed ──▶ queued, or delayed until its time
 //   dead, cancelled ── retry of the job ──▶ queued
 //
 // A step's tasks are created when its needs have ended; until then the step waits and has none.
@@ -20,15 +21,17 @@
 //
 //   queued ──first task claimed──▶ running ──last step ended──▶ completed, completed_with_errors or failed
 //      └────────────┴── cancel ──▶ cancelling ──nothing runs any more──▶ cancelled
+//   queued, running ── pause ──▶ paused ── resume ──▶ running, or queued when nothing of it has begun
+//   paused ── its last running task ended ──▶ completed, completed_with_errors or failed
 //   completed, completed_with_errors, failed, cancelled ── retry, replay ──▶ running
 
 import type { JobState, StepState, TaskState } from '@millrace/contract'
 
 export const taskMoves = {
-  blocked: ['queued', 'skipped', 'cancelled'],
-  delayed: ['queued', 'cancelled'],
-  queued: ['dispatched', 'cancelled'],
-  dispatched: ['running', 'queued', 'cancelled'],
+  blocked: ['queued', 'delayed', 'skipped', 'cancelled'],
+  delayed: ['queued', 'blocked', 'cancelled'],
+  queued: ['dispatched', 'blocked', 'cancelled'],
+  dispatched: ['running', 'queued', 'blocked', 'cancelled'],
   running: ['succeeded', 'delayed', 'queued', 'dead', 'cancelled'],
   succeeded: [],
   dead: ['queued'],
@@ -48,7 +51,7 @@ export const stepMoves = {
 export const jobMoves = {
   queued: ['running', 'paused', 'cancelling', 'cancelled', 'completed', 'completed_with_errors', 'failed'],
   running: ['paused', 'cancelling', 'cancelled', 'completed', 'completed_with_errors', 'failed'],
-  paused: ['running', 'cancelling', 'cancelled'],
+  paused: ['queued', 'running', 'cancelling', 'cancelled', 'completed', 'completed_with_errors', 'failed'],
   cancelling: ['cancelled'],
   completed: ['running'],
   completed_with_errors: ['running'],

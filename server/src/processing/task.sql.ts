@@ -49,7 +49,7 @@ export async function claimTasks(
        update task t set state = 'running', attempt = t.attempt + 1, worker = $4, started_at = now(), finished_at = null,
          lease_until = clock_timestamp() + $3 * interval '1 ms'
        where ${fenceCondition} and t.state::text = 'dispatched'
-         and (select j.state from job j where j.id = t.job_id) in ('queued', 'running')
+         and (select j.state in ('queued', 'running') and j.cancel_requested_at is null from job j where j.id = t.job_id)
        returning t.*
      ), started_steps as (
        update job_step s set state = 'running', started_at = coalesce(s.started_at, now())
@@ -85,7 +85,7 @@ export async function extendLeases(
   const { rows } = await sql.query<{ id: number; cancelled: boolean }>(
     `update task t set lease_until = clock_timestamp() + $3 * interval '1 ms'
      where ${fenceCondition} and t.state::text = 'running'
-     returning t.id, coalesce((select j.state in ('cancelling', 'cancelled') from job j where j.id = t.job_id), true) as cancelled`,
+     returning t.id, coalesce((select j.cancel_requested_at is not null from job j where j.id = t.job_id), true) as cancelled`,
     [...fenceValues(fences), leaseMs],
   )
   return rows
@@ -229,14 +229,25 @@ export async function expandStep(
 /** Passes over what a worker is claiming at this moment; whoever cancels comes again. */
 export async function cancelIdleTasks(
   sql: Sql,
-  jobId: number,
+  jobIds: readonly number[],
   limit: number,
-): Promise<{ step: string; count: number }[]> {
-  const { rows } = await sql.query<{ step: string; count: number }>(
-    'select step, count from cancel_idle_tasks($1, $2)',
-    [jobId, limit],
+): Promise<{ job_id: number; step: string; count: number }[]> {
+  const { rows } = await sql.query<{ job_id: number; step: string; count: number }>(
+    'select job_id, step, count from cancel_idle_tasks($1::bigint[], $2)',
+    [jobIds, limit],
   )
   return rows
+}
+
+/** Passes over what is being admitted or claimed at this moment, and counts it as left. */
+export async function holdTasks(sql: Sql, jobId: number, limit: number): Promise<boolean> {
+  const { rows } = await sql.query<{ left: boolean }>('select hold_tasks($1, $2) as left', [jobId, limit])
+  return rows[0]?.left ?? false
+}
+
+export async function releaseTasks(sql: Sql, jobId: number, limit: number): Promise<boolean> {
+  const { rows } = await sql.query<{ left: boolean }>('select release_tasks($1, $2) as left', [jobId, limit])
+  return rows[0]?.left ?? false
 }
 
 export async function countOpenTasks(sql: Sql, jobId: number, step: string): Promise<number> {

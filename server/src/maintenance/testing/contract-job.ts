@@ -20,6 +20,7 @@ export const toContractJob = (
   recordsCount: null,
   problem: null,
   virtualMs: 0,
+  tasksMoving: false,
   remainingMs: 100,
   createdBy: 'system',
   steps: [

@@ -1,10 +1,11 @@
 // What the duties need, over the engine's tables in memory. Each method is one statement that waits for nobody: what
 // another transaction holds at this moment is passed over, as SKIP LOCKED does.
 
+import { isJobEnded } from '@millrace/contract'
 import type { EndedTask } from '../../processing/settlement.ts'
-import type { MemoryStore } from '../../processing/testing/memory-store.ts'
-import type { MemoryTask } from '../../processing/testing/memory-tables.ts'
-import type { BackloggedTenant, SchedulerStore } from '../scheduler-store.ts'
+import { isIdle, type MemoryStore } from '../../processing/testing/memory-store.ts'
+import type { MemoryJob, MemoryTask } from '../../processing/testing/memory-tables.ts'
+import type { BackloggedTenant, SchedulerStore, UnfinishedJob } from '../scheduler-store.ts'
 
 export interface MemorySchedulerStore extends SchedulerStore {
   /** A worker's sign of life, with the slots it has. */
@@ -136,19 +137,28 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
           .slice(0, limit),
       ),
     async listUnfinished(limit) {
-      const cancelling = [...tables.jobs.rows.values()].filter(({ state }) => state === 'cancelling')
-      const expanding = new Set<number>()
-      for (const { jobId, expandedTo } of tables.steps.rows.values()) if (expandedTo !== null) expanding.add(jobId)
+      const jobs = [...tables.jobs.rows.values()]
+      const isExpanding = ({ id }: MemoryJob): boolean =>
+        [...tables.steps.ofJob(id)].some(({ expandedTo }) => expandedTo !== null)
+      const hasPending = ({ id }: MemoryJob): boolean =>
+        [...tables.steps.ofJob(id)].some(({ tasksPending }) => tasksPending > 0)
+      const hasIdle = ({ id }: MemoryJob): boolean => [...tables.tasks.ofJob(id)].some(isIdle)
+      const isWinding = ({ state, cancelRequestedMs }: MemoryJob): boolean =>
+        cancelRequestedMs !== null && !isJobEnded(state)
+      const found = (kind: UnfinishedJob['kind'], isFound: (job: MemoryJob) => boolean): UnfinishedJob[] =>
+        jobs
+          .filter(isFound)
+          .slice(0, limit)
+          .map(({ id }) => ({ jobId: id, kind }))
       return [
-        ...cancelling.slice(0, limit).map(({ id }) => ({ jobId: id as number, cancelling: true })),
-        ...[...expanding].slice(0, limit).map((jobId) => ({ jobId, cancelling: false })),
+        ...found('winding', (job) => isWinding(job) && (hasIdle(job) || isExpanding(job) || !hasPending(job))),
+        ...found('moving', ({ tasksMoving }) => tasksMoving),
+        ...found('splitting', (job) => isExpanding(job) && job.state !== 'paused' && !isWinding(job)),
       ]
     },
     listAbandoned: async (graceMs, limit) =>
       [...tables.jobs.rows.values()]
-        .filter(
-          ({ state, cancelRequestedMs }) => state === 'cancelling' && (cancelRequestedMs ?? now()) < now() - graceMs,
-        )
+        .filter(({ state, cancelRequestedMs }) => !isJobEnded(state) && (cancelRequestedMs ?? now()) < now() - graceMs)
         .flatMap(({ id }) => [...tables.tasks.ofJob(id)].filter(({ state }) => state === 'running'))
         .slice(0, limit)
         .map(toEndedTask),

@@ -44,7 +44,8 @@ export interface MemoryStore extends EngineStore {
   dispatch(taskIds: readonly number[], leaseMs: number): TaskFence[]
 }
 
-const isIdle = (task: MemoryTask): boolean => (taskIdleStates as readonly TaskState[]).includes(task.state)
+export const isIdle = (task: MemoryTask): boolean => (taskIdleStates as readonly TaskState[]).includes(task.state)
+const isHeld = ({ state }: MemoryTask): boolean => state === 'blocked'
 const isOpen = (task: MemoryTask): boolean => (taskOpenStates as readonly TaskState[]).includes(task.state)
 
 /** `observe` is told of each commit, right after it. */
@@ -66,6 +67,12 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
 
   const tasksOf = (tx: MemoryTransaction, jobId: number, step: string): MemoryTask[] =>
     tx.ofJob(tables.tasks, jobId, (task) => task.jobId === jobId && task.step === step)
+
+  /** What another transaction holds at this moment is passed over. */
+  const freeTasksOf = (tx: MemoryTransaction, jobId: number, isWanted: (task: MemoryTask) => boolean): MemoryTask[] =>
+    tx
+      .ofJob(tables.tasks, jobId, (task) => task.jobId === jobId && isWanted(task))
+      .filter(({ id }) => tx.isFree(tables.tasks, id))
 
   const outputsOf = (tx: MemoryTransaction, jobId: number, step: string): MemoryOutput[] =>
     tx
@@ -227,26 +234,34 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
       }
     },
     async updateJobs(jobs) {
-      for (const { remainingMs: _remaining, ...job } of jobs) {
+      for (const { remainingMs: _remaining, winding, ...job } of jobs) {
         await tx.lock(tables.jobs, job.id)
         const before = tx.get(tables.jobs, job.id)
         if (before === undefined) continue
-        const isCancelled = job.state === 'cancelling' || job.state === 'cancelled'
         tx.put(tables.jobs, job.id, {
           ...job,
           progressPercent: Math.max(job.progressPercent, before.progressPercent),
-          cancelRequestedMs: isCancelled ? (before.cancelRequestedMs ?? now()) : null,
+          cancelRequestedMs: winding ? (before.cancelRequestedMs ?? now()) : null,
         })
       }
     },
-    async cancelIdleTasks(jobId, limit) {
-      const counts = new Map<string, number>()
-      const idle = tx.ofJob(tables.tasks, jobId, (task) => task.jobId === jobId && isIdle(task))
-      for (const task of idle.filter(({ id }) => tx.isFree(tables.tasks, id)).slice(0, limit)) {
-        move(tx, task, { state: 'cancelled' })
-        counts.set(task.step, (counts.get(task.step) ?? 0) + 1)
-      }
-      return counts
+    async cancelIdleTasks(jobIds, limit) {
+      const idle = jobIds.flatMap((jobId) => freeTasksOf(tx, jobId, isIdle)).slice(0, limit)
+      for (const task of idle) move(tx, task, { state: 'cancelled' })
+      return [...Map.groupBy(idle, ({ jobId, step }) => `${jobId} ${step}`).values()].flatMap((same) => {
+        const [first] = same
+        return first === undefined ? [] : [{ jobId: first.jobId, step: first.step, count: same.length }]
+      })
+    },
+    async holdTasks(jobId, limit) {
+      const isFree = (task: MemoryTask): boolean => isIdle(task) && !isHeld(task)
+      for (const task of freeTasksOf(tx, jobId, isFree).slice(0, limit)) move(tx, task, { state: 'blocked' })
+      return tx.ofJob(tables.tasks, jobId, (task) => task.jobId === jobId && isFree(task)).length > 0
+    },
+    async releaseTasks(jobId, limit) {
+      for (const task of freeTasksOf(tx, jobId, isHeld).slice(0, limit))
+        move(tx, task, { state: task.runAtMs > now() ? 'delayed' : 'queued' })
+      return tx.ofJob(tables.tasks, jobId, (task) => task.jobId === jobId && isHeld(task)).length > 0
     },
     countOpenTasks: async (jobId, step) => tasksOf(tx, jobId, step).filter(isOpen).length,
     async requeueEndedTasks(jobId, step) {
@@ -297,8 +312,8 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
     async appendEvents(events) {
       tx.atCommit(() => tables.events.push(...events))
     },
-    async appendAudit({ action, jobId }) {
-      tx.atCommit(() => tables.audit.push({ action, jobId }))
+    async appendAudit(...events) {
+      tx.atCommit(() => tables.audit.push(...events.map(({ action, jobId }) => ({ action, jobId }))))
     },
     effects: {
       setFileState: ({ state, ...file }) =>
@@ -336,8 +351,8 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
   /** Holds the tasks while it waits for steps and jobs that begin with them. */
   async function claimTasks(tx: MemoryTransaction, claim: Parameters<EngineStore['claimTasks']>[0]) {
     const mayStart = ({ jobId }: MemoryTask): boolean => {
-      const state = tables.jobs.get(jobId)?.state
-      return state === 'queued' || state === 'running'
+      const { state, cancelRequestedMs } = tables.jobs.get(jobId) ?? {}
+      return (state === 'queued' || state === 'running') && cancelRequestedMs === null
     }
     const isClaimable = (task: MemoryTask | undefined): task is MemoryTask => task !== undefined && mayStart(task)
     const claimable = await lockTasks(tx, () =>
@@ -398,8 +413,7 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
     const held = await lockTasks(tx, () => fences.flatMap((fence) => holds(tx, fence, 'running') ?? []))
     return [...new Set(held)].map((task) => {
       tx.put(tables.tasks, task.id, { ...task, leaseUntilMs: now() + leaseMs })
-      const state = tables.jobs.get(task.jobId)?.state
-      return { taskId: task.id, cancelled: state === undefined || state === 'cancelling' || state === 'cancelled' }
+      return { taskId: task.id, cancelled: tables.jobs.get(task.jobId)?.cancelRequestedMs !== null }
     })
   }
 

@@ -10,6 +10,8 @@
 //   I9c  a step starts when its needs have ended, and once      I9d  a join sees all that was made before it
 //   I9e  a fan-out has one task for each output                 I12  one audit event for each end and each request
 //   I15a nothing of a job starts once its cancellation holds    I15b a cancelled job ends within its deadline
+//   I15c nothing of a job starts while it is paused             I15d a worker is told when its job is wound up
+//   I15e a paused job has no task where it could be admitted, a job that goes on none that is held
 //   I16  nobody sees progress go back
 //   A1   accounting: jobs created = ended + live; tasks of a step = open + ended
 //   C1   no tenant has more in flight than its cap, at admission C2   only the leader admits
@@ -63,6 +65,7 @@ export function createChecker(deps: CheckerDependencies) {
   const ends = new Map<number, number>()
   const endsTold = new Map<number, number>()
   const cancelledAtMs = new Map<number, number>()
+  const pausedAtMs = new Map<number, number>()
   const settling = new Map<number, Settlement>()
   const claimed = new Set<string>()
   const settled = new Set<string>()
@@ -85,9 +88,16 @@ export function createChecker(deps: CheckerDependencies) {
 
   function checkTask(before: MemoryTask | undefined, after: MemoryTask | undefined): void {
     if (after === undefined) return
+    const settledTo = before?.state === 'running' && after.state === 'blocked' && settling.get(after.id)?.to
+    // Given back in a paused job, and held in the same moment: two moves of one transaction.
+    if (settledTo) {
+      checkTask(before, { ...after, state: settledTo })
+      return checkTask({ ...after, state: settledTo }, after)
+    }
     const name = (): string => `task ${after.id} of ${after.step}: ${before?.state} -> ${after.state}`
     if (before === undefined) {
-      expect(after.state === 'queued', 'I9a', name)
+      const isHeld = after.state === 'blocked' && tables.jobs.get(after.jobId)?.state === 'paused'
+      expect(after.state === 'queued' || isHeld, 'I9a', name)
       return
     }
     expect(after.epoch >= before.epoch, 'I8c', () => `${name()}, epoch ${before.epoch} -> ${after.epoch}`)
@@ -100,6 +110,13 @@ export function createChecker(deps: CheckerDependencies) {
     if (before.state === 'queued' && after.state === 'running') expect(false, 'I9a', name)
     if (before.state === 'dispatched' && after.state === 'queued') {
       expect((before.leaseUntilMs ?? 0) <= now, 'R2', () => `${name()} before its lease was over`)
+    }
+    if (after.state === 'blocked') {
+      const state = tables.jobs.get(after.jobId)?.state
+      expect(state === 'paused', 'I15e', () => `${name()} in a job that is ${state}`)
+    }
+    if (before.state === 'blocked' && after.state === 'queued') {
+      expect(before.runAtMs <= now, 'R4', () => `${name()} ${before.runAtMs - now} ms too early`)
     }
     if (before.state === 'delayed' && after.state === 'queued') {
       expect(before.runAtMs <= now, 'R4', () => `${name()} ${before.runAtMs - now} ms too early`)
@@ -233,6 +250,8 @@ export function createChecker(deps: CheckerDependencies) {
     const isLegal = isJobMove(before.state, after.state) || (isReopened && isJobMove('running', after.state))
     expect(isLegal, 'I9a', name)
     if (after.state === 'cancelling') cancelledAtMs.set(after.id, store.now())
+    if (after.state === 'paused') pausedAtMs.set(after.id, store.now())
+    else pausedAtMs.delete(after.id)
     if (!isJobEnded(after.state)) return
     count(ends, after.id)
     const expected = expectedEnd(after, before.state)
@@ -294,6 +313,7 @@ export function createChecker(deps: CheckerDependencies) {
         )
       }
     }
+    checkHeld(job, tasksByStep.values().toArray().flat())
     const pending = steps.filter((step) => !isStepEnded(step)).length
     if (job.state !== 'running' || pending === 0) {
       expect(
@@ -303,6 +323,14 @@ export function createChecker(deps: CheckerDependencies) {
       )
     }
     if (isOver) checkEnded(job, steps, tasksByStep)
+  }
+
+  function checkHeld(job: MemoryJob, tasks: readonly MemoryTask[]): void {
+    if (job.tasksMoving || job.cancelRequestedMs !== null) return
+    const isMisplaced = ({ state }: MemoryTask): boolean =>
+      job.state === 'paused' ? ['delayed', 'queued', 'dispatched'].includes(state) : state === 'blocked'
+    const task = tasks.find(isMisplaced)
+    expect(task === undefined, 'I15e', () => `task ${task?.id} is ${task?.state}, job ${job.id} ${job.state}`)
   }
 
   function checkEnded(job: MemoryJob, steps: readonly EngineStep[], tasksByStep: Map<string, MemoryTask[]>): void {
@@ -426,11 +454,25 @@ export function createChecker(deps: CheckerDependencies) {
         const cancelledMs = cancelledAtMs.get(jobId)
         const isLate = cancelledMs !== undefined && cancelledMs < sinceMs
         expect(!isLate, 'I15a', () => `task ${taskId} starts although job ${jobId} was cancelled`)
+        const pausedMs = pausedAtMs.get(jobId)
+        const isPaused = pausedMs !== undefined && pausedMs < sinceMs
+        expect(!isPaused, 'I15c', () => `task ${taskId} starts although job ${jobId} is paused`)
         const isOffered = fences.some((fence) => fence.taskId === taskId && fence.epoch === epoch)
         expect(isOffered, 'I8a', () => `task ${taskId} is claimed at epoch ${epoch} without its hint`)
         const key = `${taskId} ${epoch}`
         expect(!claimed.has(key), 'I8b', () => `task ${taskId} is claimed twice at epoch ${epoch}`)
         claimed.add(key)
+      }
+    },
+
+    /** In the moment of the statement. */
+    extends(answers: readonly { taskId: number; cancelled: boolean }[]): void {
+      for (const { taskId, cancelled } of answers) {
+        const job = tables.jobs.get(tables.tasks.get(taskId)?.jobId ?? 0)
+        if (job === undefined) continue
+        const isStopped = definitionOf(job.id)?.on_failure === 'stop' && stepsOf(job.id).some((step) => hasFailed(step))
+        const mustStop = isStopped || job.state === 'cancelling' || job.state === 'cancelled'
+        expect(cancelled === mustStop, 'I15d', () => `the worker of task ${taskId} is told ${cancelled}`)
       }
     },
 
@@ -490,6 +532,10 @@ export function createChecker(deps: CheckerDependencies) {
         'I12',
         () => `the cancellation of job ${jobId} is not audited`,
       )
+    },
+
+    pauseAcknowledged(jobId: number): void {
+      expect((audits.get(`job.pause ${jobId}`) ?? 0) > 0, 'I12', () => `the pause of job ${jobId} is not audited`)
     },
 
     /** As a client read it. */

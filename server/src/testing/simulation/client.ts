@@ -6,6 +6,7 @@ import type { createJobControl } from '../../processing/job-control.ts'
 import type { createJobSubmission } from '../../processing/job-submission.ts'
 import type { MemoryStore } from '../../processing/testing/memory-store.ts'
 import type { Tx } from '../../platform/database.ts'
+import { Problem } from '../../platform/problem.ts'
 import type { RowId } from '../../platform/ids.ts'
 import type { WakeTopic } from '../../platform/wake.ts'
 import { isJobEnded } from '@millrace/contract'
@@ -43,6 +44,10 @@ export async function runClient(deps: ClientDependencies): Promise<void> {
       )
     })
   }
+  if (plan.pause !== undefined) {
+    const { afterMs, forMs } = plan.pause
+    process.after(afterMs, () => void pauseFor(deps, jobId, forMs))
+  }
   let { againCount } = plan
   for (;;) {
     await process.clock.sleep(plan.pollMs)
@@ -60,6 +65,23 @@ export async function runClient(deps: ClientDependencies): Promise<void> {
     // It may have nothing to try again, or the answer may be lost.
     await asked.catch(() => {})
   }
+}
+
+const resumeRetryMs = 200
+
+/** Whoever pauses a job resumes it, whatever he was answered. */
+async function pauseFor({ control, process, checker, plan }: ClientDependencies, jobId: RowId<'job'>, forMs: number) {
+  const isDone = (asked: Promise<void>): Promise<boolean> =>
+    asked.then(
+      () => true,
+      (error: unknown) => !(error instanceof Problem) || error.code !== 'database_unavailable',
+    )
+  await control.pauseJob(plan.tenantId, jobId, 'system').then(
+    () => checker.pauseAcknowledged(jobId),
+    () => {},
+  )
+  await process.clock.sleep(forMs)
+  while (!(await isDone(control.resumeJob(plan.tenantId, jobId, 'system')))) await process.clock.sleep(resumeRetryMs)
 }
 
 async function submit({ submission, store, plan, fileId, wake }: ClientDependencies): Promise<RowId<'job'>> {

@@ -32,6 +32,7 @@ export interface Faults {
   taskPoisonous: number
   taskReleased: number
   jobCancelled: number
+  jobPaused: number
   jobRetried: number
   jobReplayed: number
   /** How long a hint, and a worker, has its task. */
@@ -67,6 +68,7 @@ export function chooseFaults(random: Random): Faults {
     taskPoisonous: some(0.15, 0.02, 0.2),
     taskReleased: some(0.25, 0.02, 0.2),
     jobCancelled: some(0.4, 0.1, 0.8),
+    jobPaused: some(0.4, 0.1, 0.8),
     jobRetried: some(0.4, 0.2, 1),
     jobReplayed: some(0.4, 0.2, 1),
     dispatchLeaseMs: random.pick([1_000, 3_000, 8_000]),

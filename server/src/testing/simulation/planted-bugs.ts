@@ -137,8 +137,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('end-not-audited', 'The end of a job leaves no audit event.', [
     engine,
-    'if (ended !== undefined) await auditEnd(tx, job, ended)',
-    'if (ended === undefined) await auditEnd(tx, job, job.state as JobEndState)',
+    'if (ends.length > 0) await tx.appendAudit(...ends)',
+    'if (ends.length > 1) await tx.appendAudit(...ends)',
   ]),
   bug('cancelled-is-completed', 'A cancelled job ends as if it had not been.', [
     graph,
@@ -212,7 +212,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('claim-after-cancel', 'A task of a cancelled job is started.', [
     store,
-    "return state === 'queued' || state === 'running'",
+    "return (state === 'queued' || state === 'running') && cancelRequestedMs === null",
     'return state !== undefined',
   ]),
   bug(
@@ -279,6 +279,41 @@ export const plantedBugs: readonly PlantedBug[] = [
     "if (isJobEnded(graph.job.state)) throw new Problem('job_ended')",
     '',
   ]),
+  bug('pause-keeps-admitting', 'The tasks of a paused job are not held.', [
+    engine,
+    'else if (isPaused) job.tasksMoving = await tx.holdTasks(job.id, cancelChunkCount)',
+    'else if (isPaused) job.tasksMoving = false',
+  ]),
+  bug('pause-forgets-the-rest', 'Of a paused job, what does not fit into one piece is forgotten.', [
+    store,
+    'return tx.ofJob(tables.tasks, jobId, (task) => task.jobId === jobId && isFree(task)).length > 0',
+    'return false',
+  ]),
+  bug('pause-is-not-asked', 'A task of a paused job is started.', [
+    store,
+    "return (state === 'queued' || state === 'running') && cancelRequestedMs === null",
+    "return (state === 'queued' || state === 'running' || state === 'paused') && cancelRequestedMs === null",
+  ]),
+  bug('resume-keeps-holding', 'A job that is resumed does not get its tasks back.', [
+    engine,
+    'else if (job.tasksMoving) job.tasksMoving = await tx.releaseTasks(job.id, cancelChunkCount)',
+    'else if (job.tasksMoving) job.tasksMoving = false',
+  ]),
+  bug('resume-forgets-delays', 'A held task that waits for its time does not wait when it is let go.', [
+    store,
+    "state: task.runAtMs > now() ? 'delayed' : 'queued'",
+    "state: 'queued'",
+  ]),
+  bug('stop-is-not-told', 'What runs beside a task that stopped its pipeline is not stopped.', [
+    graph,
+    "this.job.state === 'cancelled' || this.isStopping",
+    "this.job.state === 'cancelled'",
+  ]),
+  bug('held-not-cancelled', 'The tasks of a paused job outlive its cancellation.', [
+    store,
+    'const idle = jobIds.flatMap((jobId) => freeTasksOf(tx, jobId, isIdle)).slice(0, limit)',
+    'const idle = jobIds.flatMap((jobId) => freeTasksOf(tx, jobId, (t) => isIdle(t) && !isHeld(t))).slice(0, limit)',
+  ]),
   bug('idle-not-cancelled', 'Tasks in nobody’s hands outlive the cancellation of their job.', [
     graph,
     'return open && !isJobEnded',
@@ -318,8 +353,13 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('skip-a-continuation', 'Nobody goes on with what one transaction could not end.', [
     'maintenance/canceller.ts',
-    'await engine.continueJob(jobId)',
+    'await engine.continueJobs(jobIds)',
     '',
+  ]),
+  bug('one-of-many-left-out', 'Of jobs that are wound up together, the first is left out.', [
+    'maintenance/canceller.ts',
+    'pieces.push(winding.slice(at, at + togetherCount))',
+    'pieces.push(winding.slice(at + 1, at + togetherCount))',
   ]),
   bug('duty-gives-up', 'A duty that fails once is not looked after any more.', [
     'maintenance/duty.ts',

@@ -20,6 +20,8 @@ export interface PlannedJob {
   atMs: number
   /** After its submission; left out: never. */
   cancelAfterMs?: number
+  /** After its submission, and for how long; left out: never. */
+  pause?: { afterMs: number; forMs: number }
   /** What is asked when it has ended, and how many times. */
   again: 'retry' | 'replay' | undefined
   againCount: number
@@ -134,6 +136,9 @@ function chooseJobs(
       lane: random.pick(lanes),
       atMs: random.chance(0.5) ? 0 : random.between(0, faults.endMs),
       ...(random.chance(faults.jobCancelled) && { cancelAfterMs: random.between(0, random.chance(0.5) ? 700 : 5_000) }),
+      ...(random.chance(faults.jobPaused) && {
+        pause: { afterMs: random.between(0, random.chance(0.5) ? 700 : 5_000), forMs: random.between(0, 3_000) },
+      }),
       again,
       againCount: again === undefined ? 0 : 1 + random.below(2),
       pollMs: random.between(200, 3_000),

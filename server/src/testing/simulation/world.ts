@@ -208,7 +208,12 @@ function remoteStore({ store, checker, time }: Shared, process: SimulatedProcess
         checker.claims(claim.fences, tasks, sinceMs)
         return tasks
       }),
-    extendLeases: (fences, leaseMs) => process.call('heartbeat', () => local.extendLeases(fences, leaseMs)),
+    extendLeases: (fences, leaseMs) =>
+      process.call('heartbeat', async () => {
+        const extended = await local.extendLeases(fences, leaseMs)
+        checker.extends(extended)
+        return extended
+      }),
     listResults: (of, limits) => process.call('results', () => local.listResults(of, limits)),
     findDefinitions: (ids) => local.findDefinitions(ids),
   }
