@@ -2,10 +2,12 @@
 
 import { parseArgs } from 'node:util'
 import { findParts, partEnvironment, startServers, type ServerKey } from '../../test/harness/parts.ts'
+import { proveCanaries } from '../../test/prove/canaries.ts'
 import { proveCutUploads } from '../../test/prove/cut-uploads.ts'
 import { runCorruptions } from '../src/storage/testing/corruptions.ts'
 import { runStoreFaults } from '../src/storage/testing/store-faults.ts'
 import type { Proof } from './proof.ts'
+import { runRebalance } from './rebalance.ts'
 import { runRotation } from './rotation.ts'
 
 const proofs: Record<string, Proof> = {
@@ -33,6 +35,23 @@ const proofs: Record<string, Proof> = {
       const report = await runRotation(count)
       const { objects, rewrapped, wrongReads, storedChanged } = report
       return { report, holds: rewrapped === objects && wrongReads === 0 && storedChanged === 0 }
+    },
+  },
+  rebalance: {
+    summary: 'a third shard for so many objects on two, used all the time, broken off and begun anew: nothing is lost',
+    countDefault: 30_000,
+    async run({ count, seed }) {
+      const report = await runRebalance({ count, seed })
+      return { report, holds: report.faults.length === 0 }
+    },
+  },
+  canaries: {
+    summary: 'so many words in contents and names: none lies in clear in store, folders, logs, Redis and most tables',
+    countDefault: 10_000,
+    splits: true,
+    async run({ count, shape }) {
+      const report = await proveCanaries({ count, house: { shape } })
+      return { report, holds: report.faults.length === 0 }
     },
   },
   'cut-uploads': {

@@ -180,13 +180,16 @@ async function openRange(path: string, options: { range?: ByteRange; signal?: Ab
     const { start, end } = options.range ?? { start: 0, end: Number.POSITIVE_INFINITY }
     if (options.range !== undefined && (start >= found.size || end < start))
       throw new Problem('range_not_satisfiable', { detail: `The object has ${found.size} bytes` })
-    return createReadStream(path, {
+    options.signal?.throwIfAborted()
+    const stream = createReadStream(path, {
       fd: handle,
       start,
       end: Math.min(end, found.size),
       highWaterMark: readBufferBytes,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     })
+    // An abort before anybody reads would be an error that nobody hears, and end the process; readers hear it all the same.
+    return stream.on('error', () => {})
   } catch (error) {
     await handle.close()
     throw error

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ObjectStore } from './object-store.ts'
 
@@ -153,6 +154,17 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
       controller.abort(reason)
       await expect(put).rejects.toBe(reason)
       expect(await store.head(key)).toBeUndefined()
+    })
+
+    test('bears an abort before its body is read, and then gives nothing of it', async () => {
+      const key = newKey()
+      await store.put(key, bodyOf(randomBytes(100_000)))
+      const controller = new AbortController()
+      const body = await store.get(key, { signal: controller.signal })
+      controller.abort()
+      // The turn of the loop in which an error that nobody hears would end the process.
+      await setImmediate()
+      await expect(buffer(body)).rejects.toMatchObject({ name: 'AbortError' })
     })
 
     test('puts only where nothing is, when it says that it can', async () => {

@@ -38,6 +38,7 @@ async function* piecesOf(options: ResumedBody): AsyncGenerator<Buffer> {
   let offset = 0
   let failuresCount = 0
   while (offset < sizeBytes) {
+    options.signal?.throwIfAborted()
     let failure: unknown = new Error('The body ended too early')
     try {
       for await (const piece of watched(body.stream, options)) {

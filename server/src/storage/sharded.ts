@@ -72,6 +72,8 @@ export function createShardedStore({ shards, maps }: ShardedStoreOptions): Shard
       // Another rebalancing, or a delete, was faster than the last of our reads.
       if ((await from.head(info.key, { signal })) === undefined) return false
       throw error
+    } finally {
+      body.destroy()
     }
     await from.delete(info.key, { signal })
     return true

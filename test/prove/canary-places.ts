@@ -87,7 +87,7 @@ async function isInTable(client: pg.Client, table: string, canaries: Canaries): 
 }
 
 export interface RedisWatch {
-  /** Stops listening; answers where a word was seen, and how much was looked through. */
+  /** Stops listening, however often it is called; answers where a word was seen, and how much was looked through. */
   end(): Promise<{ found: string[]; commandsBytes: number; dumpsCount: number; dumpsBytes: number }>
 }
 
@@ -128,18 +128,18 @@ export async function watchRedis(redisUrl: string, canaries: Canaries): Promise<
     await dump()
   })()
   dumping.catch(() => {}) // Told by end.
-  return {
-    async end() {
-      ended.abort()
-      try {
-        await dumping
-      } finally {
-        listening.destroy()
-        close()
-      }
-      return { found: [...found], ...seen }
-    },
+  let ending: ReturnType<RedisWatch['end']> | undefined
+  const end: RedisWatch['end'] = async () => {
+    ended.abort()
+    try {
+      await dumping
+    } finally {
+      listening.destroy()
+      close()
+    }
+    return { found: [...found], ...seen }
   }
+  return { end: () => (ending ??= end()) }
 }
 
 interface RedisLine {
