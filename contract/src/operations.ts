@@ -335,6 +335,13 @@ export const operations = {
     tag: 'downloads',
     summary: 'What a link gives; the token stands in for credentials, and Range is honoured',
     params: Type.Object({ token: Type.String() }),
+    query: Type.Object({
+      frame: Type.Optional(
+        Type.Boolean({
+          description: 'A PDF is shown in a frame of a page of this server, as a document that may do nothing.',
+        }),
+      ),
+    }),
     status: 200,
     responseType: 'application/octet-stream',
   },

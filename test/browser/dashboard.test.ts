@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import type { Browser, FileChooser, Page } from 'playwright-core'
+import type { Browser, FileChooser, Page, Response } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openHouse, type House } from '../e2e/house.ts'
 import { runFile } from '../e2e/jobs.ts'
@@ -137,6 +137,46 @@ describe('files', () => {
     await page.context().close()
   })
 
+  test('a PDF, uploaded or made, is shown in a frame of its own that may do nothing', async () => {
+    const made = await runFile(house.client, { name: 'rows.csv', bytes: utf8(csv(sales(20))) })
+    const sent = await runFile(house.client, { name: 'letter.pdf', bytes: makePdf([{ lines: prose }]) })
+    const { page, complaints } = await openVisit(browser, house)
+    await signInWithKey(page, house)
+    const answers: Response[] = []
+    page.on('response', (response) => void (response.url().includes('frame=true') && answers.push(response)))
+
+    async function proveShown(name: string): Promise<void> {
+      const frame = page.getByRole('dialog').locator('iframe')
+      await frame.waitFor()
+      expect(await frame.getAttribute('title')).toBe(`Pages of ${name}`)
+      // The viewer of the browser stands in the frame, not a page that says why it is blocked.
+      await expect.poll(() => page.frames().some((frame) => frame.url().startsWith('chrome-extension:'))).toBe(true)
+      // The viewer answers itself once more, under the same address.
+      const headers = await Promise.all(answers.splice(0).map((answer) => answer.allHeaders()))
+      expect(headers).toContainEqual(
+        expect.objectContaining({
+          'content-type': 'application/pdf',
+          'content-security-policy': "default-src 'none'; frame-ancestors 'self'; sandbox",
+          'x-content-type-options': 'nosniff',
+        }),
+      )
+    }
+
+    await page.goto(`/jobs/${made.job_id}`)
+    await page.getByRole('button', { name: 'analysis_report.pdf', exact: true }).click()
+    await proveShown('analysis_report.pdf')
+    await proveAccessible(page)
+    await takePicture(page, 'output-pdf')
+    await page.getByRole('button', { name: 'Close' }).click()
+    await page.goto(`/files/${sent.file_id}`)
+    await page.getByRole('button', { name: 'View' }).click()
+    await proveShown('letter.pdf')
+    await proveAccessible(page)
+    await takePicture(page, 'file-pdf')
+    expect(complaints).toEqual([])
+    await page.context().close()
+  })
+
   test('a table’s job shows its figures, its CSV and its report', async () => {
     const job = await runFile(house.client, { name: 'figures.csv', bytes: utf8(csv(sales(120))) })
     const { page } = await openVisit(browser, house)
@@ -149,9 +189,6 @@ describe('files', () => {
       .first()
       .waitFor()
     await takePicture(page, 'output-csv')
-    await page.keyboard.press('Escape')
-    await page.getByRole('button', { name: 'analysis_report.pdf', exact: true }).click()
-    await page.getByRole('dialog').waitFor()
     await page.keyboard.press('Escape')
     await proveAccessible(page)
     await takePicture(page, 'job-table')

@@ -65,3 +65,34 @@ export const searchQuery = (api: Api, text: string) =>
     getNextPageParam: (page) => page.next_cursor,
     enabled: text !== '',
   })
+
+export type Viewable = { fileId: string; version: number } | { jobId: string; outputId: string }
+
+/** Long enough for a viewer that asks for one range after the other. */
+const viewLinkSeconds = 600
+
+/** Where a frame finds a PDF: it sends no credentials, so a short-lived link stands in for them. */
+export const viewQuery = (api: Api, target: Viewable) =>
+  queryOptions({
+    queryKey: ['view', target],
+    async queryFn({ signal }) {
+      const body = { expires_in: viewLinkSeconds }
+      const { url } =
+        'fileId' in target
+          ? await api.call('createFileLink', {
+              params: { file_id: target.fileId },
+              body: { ...body, version: target.version },
+              signal,
+            })
+          : await api.call('createOutputLink', {
+              params: { job_id: target.jobId, output_id: target.outputId },
+              body,
+              signal,
+            })
+      return `${url}?frame=true`
+    },
+    // Another link would have the viewer begin anew.
+    staleTime: 'static',
+    gcTime: 0,
+    retry: false,
+  })

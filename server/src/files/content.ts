@@ -22,6 +22,8 @@ export interface ServedObject {
   etag: string
   /** The object is an image that we have encoded ourselves: it may be shown in place. Anything else is an attachment. */
   inline?: boolean
+  /** A page of ours asks for it in a frame, where a PDF is shown, too. */
+  framed?: boolean
 }
 
 export type ServeObject = (context: RequestContext, served: ServedObject) => Promise<StreamAnswer>
@@ -73,6 +75,9 @@ export const isOurImage = (processor: string | null): boolean =>
 /** Types that an image may have which is shown in place; not SVG, which can carry scripts. */
 const inlineTypes = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/avif', 'image/gif'])
 
+/** Browsers show it by a viewer of their own, apart from the page. */
+const frameType = 'application/pdf'
+
 const validatorsOf = ({ etag }: ServedObject): Record<string, string> => ({
   etag,
   // Who may read it is asked each time; the bytes need not travel again.
@@ -80,7 +85,8 @@ const validatorsOf = ({ etag }: ServedObject): Record<string, string> => ({
 })
 
 function headersOf(served: ServedObject, object: SealedObject): Record<string, string> {
-  const inline = served.inline === true && inlineTypes.has(served.contentType)
+  const framed = served.framed === true && served.contentType === frameType
+  const inline = framed || (served.inline === true && inlineTypes.has(served.contentType))
   return {
     ...validatorsOf(served),
     'content-type': served.contentType,
@@ -88,7 +94,10 @@ function headersOf(served: ServedObject, object: SealedObject): Record<string, s
     'accept-ranges': 'bytes',
     'repr-digest': `sha-256=:${Buffer.from(object.sha256, 'hex').toString('base64')}:`,
     'x-content-type-options': 'nosniff',
-    'content-security-policy': "default-src 'none'; frame-ancestors 'none'; sandbox",
+    // The sandbox makes it a document of an origin of its own, without scripts, forms or windows. It stands here and not
+    // at the frame, because there Chromium refuses to show a PDF at all.
+    'content-security-policy': `default-src 'none'; frame-ancestors ${framed ? "'self'" : "'none'"}; sandbox`,
+    ...(framed && { 'x-frame-options': 'SAMEORIGIN' }),
     'cross-origin-resource-policy': 'same-origin',
   }
 }

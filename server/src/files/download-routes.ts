@@ -100,15 +100,19 @@ export function downloadRoutes(deps: DownloadRouteDependencies): RouteGroup<Down
       await links.revoke(context, idOf('link', params.link_id))
     },
 
-    openLink: ({ params }, context) => openLink(deps, params.token, context),
+    openLink: ({ params, query }, context) => openLink(deps, { ...params, framed: query.frame === true }, context),
   }
 }
 
 /** HEAD looks without using the link up. */
-async function openLink(deps: DownloadRouteDependencies, token: string, asked: RequestContext): Promise<StreamAnswer> {
+async function openLink(
+  deps: DownloadRouteDependencies,
+  { token, framed }: { token: string; framed: boolean },
+  asked: RequestContext,
+): Promise<StreamAnswer> {
   const { row, download } = await deps.links.open(token)
   const context = { ...asked, principal: { ...asked.principal, tenantId: row.tenant_id } }
-  const answer = await deps.serveObject(context, toServed(download))
+  const answer = await deps.serveObject(context, { ...toServed(download), framed })
   if (asked.method === 'HEAD') return answer
   try {
     // Only now: a link that is good once is not lost to a store that does not answer.

@@ -11,7 +11,7 @@ export const dataHeaders: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
 }
 
-/** Only our own files run in the dashboard; it talks to its own origin; object URLs show previews. */
+/** Only our own files run in the dashboard; it talks to its own origin; object URLs and frames of it show previews. */
 export const dashboardPolicy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -20,6 +20,7 @@ export const dashboardPolicy = [
   "media-src 'self' blob:",
   "font-src 'self'",
   "connect-src 'self'",
+  "frame-src 'self'",
   "manifest-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",

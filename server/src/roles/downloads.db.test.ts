@@ -97,8 +97,11 @@ describe('a link', () => {
   const linkTo = async (file_id: string, body: { expires_in?: number; single_use?: boolean; version?: number } = {}) =>
     (await routes().createFileLink({ ...none, params: { file_id }, body }, house.contextOf())) as Link
   const tokenOf = ({ url }: Link) => url.split('/').at(-2)!
-  const open = (token: string, headers = {}, method = 'GET') =>
-    routes().openLink({ ...none, params: { token } }, house.contextOf(headers, method, -1)) as Promise<StreamAnswer>
+  const open = (token: string, headers = {}, method = 'GET', query = {}) =>
+    routes().openLink(
+      { ...none, params: { token }, query },
+      house.contextOf(headers, method, -1),
+    ) as Promise<StreamAnswer>
   const textOf = async (opening: Promise<StreamAnswer>) => String(await buffer((await opening).body!))
 
   it('gives its file to whoever has it, with range and name, and is told in the audit', async () => {
@@ -130,6 +133,38 @@ describe('a link', () => {
     const answer = await open(tokenOf(link))
     expect(answer.headers['content-disposition']).toBe('inline; filename="t.png"')
     expect(String(await buffer(answer.body!))).toBe('pixels')
+  })
+
+  it('shows a PDF, and nothing else, in a frame of our own pages, sandboxed', async () => {
+    const { fileId } = await house.addFile()
+    const outputs = [
+      { name: 'r.pdf', content: '%PDF-', contentType: 'application/pdf', processor: 'report.pdf' },
+      { name: 'r.html', content: '<script>', contentType: 'text/html', processor: 'report.pdf' },
+    ]
+    const job = await house.addJob({ fileId, outputs })
+    const headersOf = async (index: number, query: object) => {
+      const params = { job_id: job.job_id, output_id: job.outputs[index]!.output_id }
+      const link = (await routes().createOutputLink({ ...none, params, body: {} }, house.contextOf())) as Link
+      const { headers, body } = await open(tokenOf(link), {}, 'GET', query)
+      await buffer(body!)
+      return headers
+    }
+    expect(await headersOf(0, { frame: true })).toMatchObject({
+      'content-type': 'application/pdf',
+      'content-disposition': 'inline; filename="r.pdf"',
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'SAMEORIGIN',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'self'; sandbox",
+    })
+    for (const [index, query] of [
+      [0, {}],
+      [1, { frame: true }],
+    ] as const) {
+      const headers = await headersOf(index, query)
+      expect(headers['content-disposition']).toMatch(/^attachment/)
+      expect(headers['content-security-policy']).toBe("default-src 'none'; frame-ancestors 'none'; sandbox")
+      expect(headers).not.toHaveProperty('x-frame-options')
+    }
   })
 
   it('that is good once is good once, however many ask at the same time', async () => {

@@ -3,15 +3,17 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useId, useState, type ReactNode } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { useApi } from '../../api.ts'
-import { fileQuery, pipelinesQuery } from '../../api/queries.ts'
+import { fileQuery, pipelinesQuery, viewQuery } from '../../api/queries.ts'
 import { useAnnounce } from '../../ui/announcer.tsx'
 import { Badge, type Tone } from '../../ui/badge.tsx'
 import { CopyButton } from '../../ui/copy-button.tsx'
+import { Dialog } from '../../ui/dialog.tsx'
 import { DownloadButton } from '../../ui/download-button.tsx'
-import { fileKindOf } from '../../ui/file-kind.ts'
+import { fileKindOf, previewOf } from '../../ui/file-kind.ts'
 import { formatBytes, formatDateTime } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { JsonView } from '../../ui/json-view.tsx'
+import { PdfFrame } from '../../ui/pdf-frame.tsx'
 import { problemOf } from '../../ui/problem-of.ts'
 import { ProblemNotice } from '../../ui/problem-notice.tsx'
 import { Skeleton } from '../../ui/skeleton.tsx'
@@ -125,6 +127,7 @@ function FileActions({ file }: { file: FileResource }) {
   })
   return (
     <div className="page-actions">
+      {file.state === 'available' && previewOf(file.content_type) === 'pdf' && <ViewPdf file={file} />}
       <DownloadButton
         fetchContent={() => api.stream('getFileContent', { params })}
         name={file.name}
@@ -139,6 +142,28 @@ function FileActions({ file }: { file: FileResource }) {
       {trash.error && <ProblemNotice urgent problem={problemOf(trash.error)} />}
     </div>
   )
+}
+
+function ViewPdf({ file }: { file: FileResource }) {
+  const [isOpen, setOpen] = useState(false)
+  return (
+    <>
+      <button type="button" className="button" onClick={() => setOpen(true)}>
+        View
+      </button>
+      {isOpen && (
+        <Dialog title={file.name} onClose={() => setOpen(false)}>
+          <PdfPages file={file} />
+        </Dialog>
+      )}
+    </>
+  )
+}
+
+function PdfPages({ file }: { file: FileResource }) {
+  const { data, error } = useQuery(viewQuery(useApi(), { fileId: file.file_id, version: file.version }))
+  const otherwise = <p className="muted">It cannot be shown here; download it instead.</p>
+  return <PdfFrame name={file.name} url={data} error={error} otherwise={otherwise} />
 }
 
 const notReadable = (state: FileState): string =>

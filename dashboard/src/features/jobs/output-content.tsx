@@ -1,10 +1,13 @@
 import type { OutputResource } from '@millrace/contract'
+import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useApi } from '../../api.ts'
+import { viewQuery } from '../../api/queries.ts'
 import { Dialog } from '../../ui/dialog.tsx'
 import { DownloadButton } from '../../ui/download-button.tsx'
 import { previewOf } from '../../ui/file-kind.ts'
 import { formatBytes } from '../../ui/format.ts'
+import { PdfFrame } from '../../ui/pdf-frame.tsx'
 import { problemOf } from '../../ui/problem-of.ts'
 import { ProblemNotice } from '../../ui/problem-notice.tsx'
 import { useObjectUrl } from '../../ui/use-object-url.ts'
@@ -50,11 +53,21 @@ export function OutputDownload({ output, label }: { output: OutputResource; labe
 }
 
 /** An output shown inside the page. */
-export function OutputDialog({ output, onClose }: { output: OutputResource; onClose: () => void }) {
+export function OutputDialog({
+  jobId,
+  output,
+  onClose,
+}: {
+  jobId: string
+  output: OutputResource
+  onClose: () => void
+}) {
   const kind = previewOf(output.content_type)
   return (
     <Dialog title={output.name} onClose={onClose} actions={<OutputDownload output={output} label="Download" />}>
-      {kind === 'text' ? <OutputText output={output} /> : <OutputMedia output={output} kind={kind} />}
+      {kind === 'text' && <OutputText output={output} />}
+      {kind === 'pdf' && <OutputPdf jobId={jobId} output={output} />}
+      {kind === 'image' && <OutputPicture output={output} />}
       <p className="muted dialog-facts">
         {output.content_type} · {formatBytes(output.size_bytes)} · made by {output.step}
       </p>
@@ -62,22 +75,29 @@ export function OutputDialog({ output, onClose }: { output: OutputResource; onCl
   )
 }
 
-function OutputMedia({ output, kind }: { output: OutputResource; kind: 'image' | 'pdf' | null }) {
-  const content = useOutputUrl(kind ? output : null)
+function OutputPdf({ jobId, output }: { jobId: string; output: OutputResource }) {
+  const { data, error } = useQuery(viewQuery(useApi(), { jobId, outputId: output.output_id }))
+  return <PdfFrame name={output.name} url={data} error={error} otherwise={<PdfInTab output={output} />} />
+}
+
+function PdfInTab({ output }: { output: OutputResource }) {
+  const content = useOutputUrl(output)
+  if (content.kind === 'failed') return <ProblemNotice urgent problem={problemOf(content.error)} />
+  if (content.kind === 'loading') return <div className="media is-loading" role="status" aria-label="Loading" />
+  return (
+    <p>
+      <a className="button primary" href={content.url} target="_blank" rel="noreferrer">
+        Open the PDF in a new tab
+      </a>
+    </p>
+  )
+}
+
+function OutputPicture({ output }: { output: OutputResource }) {
+  const content = useOutputUrl(output)
   const [broken, setBroken] = useState(false)
   if (content.kind === 'failed') return <ProblemNotice urgent problem={problemOf(content.error)} />
   if (content.kind === 'loading') return <div className="media is-loading" role="status" aria-label="Loading" />
-  if (kind === 'pdf') {
-    return (
-      <div className="media">
-        <p>
-          <a className="button primary" href={content.url} target="_blank" rel="noreferrer">
-            Open the PDF in a new tab
-          </a>
-        </p>
-      </div>
-    )
-  }
   return (
     <div className="media">
       {broken ? (

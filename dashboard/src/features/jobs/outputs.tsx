@@ -25,7 +25,7 @@ export function Outputs({ job }: { job: JobResource }) {
           {(output) => <Picture key={output.output_id} output={output} onOpen={() => setOpened(output)} />}
         </ShowMore>
       )}
-      {opened && <OutputDialog output={opened} onClose={() => setOpened(null)} />}
+      {opened && <OutputDialog jobId={job.job_id} output={opened} onClose={() => setOpened(null)} />}
     </>
   )
 }
