@@ -26,7 +26,7 @@ export default defineConfig({
       ),
       project('db', ['server/src/**/*.db.test.ts'], 120_000),
       project('sandbox', ['server/src/**/*.sandbox.test.ts'], 120_000),
-      project('e2e', ['test/{e2e,browser,harness,fixtures}/**/*.test.ts'], 300_000),
+      project('e2e', ['test/{e2e,browser,harness,fixtures,chaos}/**/*.test.ts'], 300_000),
     ],
   },
 })

@@ -1,32 +1,125 @@
-// npm run chaos -- kill: faults on the real product, in full size, with a report.
+// npm run chaos: faults on the real product, in full size, with a report.
 
+import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { findParts, partEnvironment, startServers } from '../harness/parts.ts'
+import { runExperiment, type Experiment, type Outcome } from './experiment.ts'
+import { faults } from './faults.ts'
 import { runKillStorm } from './kill-storm.ts'
+import { planNamed, planPairs, planSingles } from './plan.ts'
+import { readReport, summarise, toTable, writeReport, type Report } from './report.ts'
+import { openRig } from './rig.ts'
+import { isServersChoice } from './servers.ts'
 
-const help = `npm run chaos -- kill [--files N] [--kills N] [--seed N] [--shape one-process|split]
+const help = `npm run chaos -- NAME [--seed N] [--postgres 15|18] [--store seaweedfs|versitygw]
+npm run chaos -- singles | pairs [--count N] [--from N] [--to N] [--minutes N] [--report FILE]
+npm run chaos -- kill [--files N] [--kills N] [--shape one-process|split]
+npm run chaos -- --list
 
-Kills the product (kill -9) at random moments while files come in, and checks that every file has ended, none is lost and
-none was done twice. The seed of a run is printed; the same seed kills the same processes after the same pauses.`
+NAME        one fault, or several at once as pg-frozen+redis-flush, on the platform split by role over real servers, while
+            clients of several tenants upload, cancel and retry. At the end every invariant is looked at.
+singles     every fault of the list by itself
+pairs       pairs of them, drawn from the seed (60)
+kill        kills the product (kill -9) at random moments while files come in
 
-const splitParts = ['postgres15', 'valkey', 'seaweedfs'] as const
+The seed of a run is printed; the same seed gives the same faults. --minutes ends a turn; the next one with the same
+report goes on where it ended, and --from and --to choose by number.`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     files: { type: 'string', default: '500' },
     kills: { type: 'string', default: '20' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    seed: { type: 'string' },
     shape: { type: 'string', default: 'one-process' },
+    count: { type: 'string', default: '60' },
+    from: { type: 'string', default: '1' },
+    to: { type: 'string' },
+    minutes: { type: 'string', default: '600' },
+    report: { type: 'string' },
+    postgres: { type: 'string', default: '15' },
+    store: { type: 'string', default: 'seaweedfs' },
+    logs: { type: 'string' },
+    list: { type: 'boolean', short: 'l' },
     help: { type: 'boolean', short: 'h' },
   },
 })
+const seed = Number(values.seed ?? Date.now() % 1_000_000)
+const print = (line: string): void => console.log(line)
 
 async function main(): Promise<number> {
-  if (values.help === true || positionals[0] !== 'kill') {
-    console.log(help)
+  const [name] = positionals
+  if (values.list === true) {
+    listFaults()
+    return 0
+  }
+  if (values.help === true || name === undefined) {
+    print(help)
     return values.help === true ? 0 : 1
   }
+  if (name === 'kill') return storm()
+  const plan = planOf(name)
+  if (plan === undefined) {
+    print(`There is no fault ${name} that this machine can have; --list names them all.`)
+    return 1
+  }
+  return runPlan(name, plan)
+}
+
+function listFaults(): void {
+  const width = Math.max(...faults.map(({ name }) => name.length))
+  for (const { name, what, missing } of faults)
+    print(`${name.padEnd(width)}  ${what}${missing === undefined ? '' : ` (not here: ${missing})`}`)
+  print(`\n${faults.length} faults`)
+}
+
+function planOf(name: string): Experiment[] | undefined {
+  if (name === 'singles') return planSingles(seed)
+  if (name === 'pairs') return planPairs(Number(values.count), seed)
+  const experiment = planNamed(name, seed)
+  return experiment && [experiment]
+}
+
+async function runPlan(name: string, plan: readonly Experiment[]): Promise<number> {
+  const choice = { postgres: values.postgres, store: values.store }
+  if (!isServersChoice(choice)) throw new Error('--postgres is 15 or 18, --store is seaweedfs or versitygw')
+  const file = values.report
+  const known = file === undefined ? [] : await readReport(file, { plan: name, seed })
+  const done = new Map<number, Outcome>(known.map((outcome) => [outcome.number, outcome]))
+  const to = Number(values.to ?? Infinity)
+  const left = plan.filter(({ number }) => number >= Number(values.from) && number <= to && !done.has(number))
+  const report = (): Report => ({
+    plan: name,
+    seed,
+    on: `PostgreSQL ${choice.postgres}, Valkey and ${choice.store}`,
+    outcomes: [...done.values()].toSorted((a, b) => a.number - b.number),
+  })
+  const endMs = Date.now() + Number(values.minutes) * 60_000
+  print(`seed ${seed}: ${left.length} of ${plan.length} experiments`)
+  const rig = await openRig(choice)
+  try {
+    for (const experiment of left) {
+      if (Date.now() > endMs) {
+        print('The time of this turn is up; the next one goes on from here.')
+        break
+      }
+      const outcome = await runExperiment(rig, experiment)
+      done.set(experiment.number, outcome)
+      print(toTable([outcome])[1] ?? '')
+      for (const violation of outcome.violations.slice(0, 12)) print(`    ${violation}`)
+      if (file !== undefined) await writeReport(file, report())
+    }
+    for (const line of ['', ...summarise(report())]) print(line)
+    return report().outcomes.every(({ violations }) => violations.length === 0) ? 0 : 1
+  } finally {
+    if (values.logs !== undefined) await writeFile(values.logs, await rig.logs())
+    await rig.close()
+  }
+}
+
+const splitParts = ['postgres15', 'valkey', 'seaweedfs'] as const
+
+async function storm(): Promise<number> {
   const isSplit = values.shape === 'split'
   const found = await findParts()
   const { states, stop } = isSplit
@@ -34,32 +127,27 @@ async function main(): Promise<number> {
     : { states: found, stop: async () => undefined }
   if (isSplit) Object.assign(process.env, partEnvironment(states, splitParts))
   try {
-    console.log(`seed ${values.seed}`)
+    print(`seed ${seed}`)
     const started = performance.now()
     const result = await runKillStorm({
       filesCount: Number(values.files),
       killsCount: Number(values.kills),
-      seed: Number(values.seed),
+      seed,
       house: { shape: isSplit ? 'split' : 'one-process' },
-      report: (line) => console.log(line),
+      report: print,
     })
-    const { doctor, ended, faults } = result
-    console.log(
-      `\n${values.files} files, ${result.killsCount} kills, ${((performance.now() - started) / 1_000).toFixed(0)} s`,
-    )
-    console.log(
-      `jobs        ${Object.entries(ended)
-        .map(([state, count]) => `${count} ${state}`)
-        .join(', ')}`,
-    )
-    console.log(`doctor      ${doctor.healthy ? 'healthy' : 'NOT healthy'}: ${JSON.stringify(doctor.jobs)}`)
-    for (const { severity, code, detail } of doctor.findings) console.log(`            ${severity} ${code}: ${detail}`)
-    console.log(`store       ${result.storedObjectsCount} objects, ${result.referencedObjectsCount} referred to`)
-    for (const fault of faults) console.log(`FAULT       ${fault}`)
-    console.log(
-      `seed ${values.seed}: ${faults.length === 0 ? 'nothing lost, nothing twice' : `${faults.length} faults`}`,
-    )
-    return faults.length === 0 ? 0 : 1
+    const { doctor, ended } = result
+    const seconds = ((performance.now() - started) / 1_000).toFixed(0)
+    print(`\n${values.files} files, ${result.killsCount} kills, ${seconds} s`)
+    const counts = Object.entries(ended).map(([state, count]) => `${count} ${state}`)
+    print(`jobs        ${counts.join(', ')}`)
+    print(`doctor      ${doctor.healthy ? 'healthy' : 'NOT healthy'}: ${JSON.stringify(doctor.jobs)}`)
+    for (const { severity, code, detail } of doctor.findings) print(`            ${severity} ${code}: ${detail}`)
+    print(`store       ${result.storedObjectsCount} objects, ${result.referencedObjectsCount} referred to`)
+    for (const fault of result.faults) print(`FAULT       ${fault}`)
+    const { length } = result.faults
+    print(`seed ${seed}: ${length === 0 ? 'nothing lost, nothing twice' : `${length} faults`}`)
+    return length === 0 ? 0 : 1
   } finally {
     await stop()
   }

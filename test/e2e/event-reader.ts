@@ -8,8 +8,14 @@ export interface Told {
   event: EventResource
 }
 
-/** The events of a stream until it ends, or until whoever reads has had enough. */
-export async function* readEvents(answer: Response): AsyncGenerator<Told, void, undefined> {
+/** A message of a stream; one without data is a place to come back to. */
+export interface Message {
+  id: string
+  data: string
+}
+
+/** The messages of a stream until it ends, or until whoever reads has had enough. */
+export async function* readMessages(answer: Response): AsyncGenerator<Message, void, undefined> {
   let text = ''
   for await (const chunk of (answer.body ?? new ReadableStream<Uint8Array>()).pipeThrough(new TextDecoderStream())) {
     text += chunk
@@ -18,8 +24,15 @@ export async function* readEvents(answer: Response): AsyncGenerator<Told, void, 
       text = text.slice(end + 2)
       const id = /^id: ?(.*)$/m.exec(block)?.[1]
       const data = /^data: ?(.*)$/m.exec(block)?.[1]
-      // What the contract says an event is; a wrong shape fails whoever reads it.
-      if (id !== undefined && data !== undefined && data !== '') yield { id, event: JSON.parse(data) as EventResource }
+      if (id !== undefined) yield { id, data: data ?? '' }
     }
+  }
+}
+
+/** The events of a stream, likewise. */
+export async function* readEvents(answer: Response): AsyncGenerator<Told, void, undefined> {
+  for await (const { id, data } of readMessages(answer)) {
+    // What the contract says an event is; a wrong shape fails whoever reads it.
+    if (data !== '') yield { id, event: JSON.parse(data) as EventResource }
   }
 }

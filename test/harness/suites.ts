@@ -24,7 +24,14 @@ const split = { MILLRACE_TEST_SHAPE: 'split' }
 
 export const suites: readonly Suite[] = [
   { name: 'unit', group: 'unit', project: 'unit', files: [], needs: [], uses: [] },
-  { name: 'harness', group: 'harness', project: 'e2e', files: ['test/harness', 'test/fixtures'], needs: [], uses: [] },
+  {
+    name: 'harness',
+    group: 'harness',
+    project: 'e2e',
+    files: ['test/harness', 'test/fixtures', 'test/chaos'],
+    needs: [],
+    uses: [],
+  },
   { name: 'db, PGlite', group: 'db', project: 'db', files: [], needs: [], uses: ['valkey', ...stores] },
   {
     name: 'db, PostgreSQL 15',

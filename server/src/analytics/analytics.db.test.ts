@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => test.drop())
 beforeEach(async () => {
   await test.database.script(
-    'truncate tenant, user_account cascade; truncate job, job_step, task, output, worker, scheduler_lease, quota_reservation, pool_demand cascade',
+    'truncate tenant, user_account cascade; truncate job, job_step, task, output, upload_session, worker, scheduler_lease, quota_reservation, pool_demand cascade',
   )
   tenantId = (await sql(`insert into tenant (name) values ('t') returning id`)).rows[0]!.id
   await sql(
@@ -75,6 +75,13 @@ async function insertTask(
     `insert into task (tenant_id, job_id, step, state, rank, input, run_at, lease_until)
      values ($1, $2, 's', $3, 0, $4, now() + $5::interval, case when $6 then now() + $7::interval end)`,
     [tenantId, jobId, state, JSON.stringify(over.input ?? {}), over.runAt ?? '0 s', leased, over.lease ?? '30 s'],
+  )
+}
+
+async function insertStep(jobId: number, name: string, state: string, finishedAgo?: string): Promise<void> {
+  await sql(
+    `insert into job_step (job_id, name, tenant_id, position, state, finished_at) values ($1, $2, $3, 0, $4, now() - $5::interval)`,
+    [jobId, name, tenantId, state, finishedAgo ?? null],
   )
 }
 
@@ -158,6 +165,52 @@ describe('the doctor', () => {
       },
     ],
     [
+      'backlog_crowded',
+      async () => {
+        await sql(
+          `insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at) values ('w', 'h', 's', 2, 2, now(), now())`,
+        )
+        await insertTask(await insertJob(await insertFile(1), 'running'), 'queued', { runAt: '-11 minutes' })
+      },
+    ],
+    [
+      'retry_overdue',
+      async () => insertTask(await insertJob(await insertFile(1), 'running'), 'delayed', { runAt: '-2 minutes' }),
+    ],
+    [
+      'cancel_stuck',
+      async () => {
+        await insertTask(await insertJob(await insertFile(1), 'cancelling'), 'running')
+        await sql(`update job set cancel_requested_at = now() - interval '3 minutes'`)
+      },
+    ],
+    [
+      'step_forgotten',
+      async () => {
+        const jobId = await insertJob(await insertFile(1), 'running', '5 minutes')
+        await insertTask(jobId, 'running')
+        await insertStep(jobId, 'a', 'succeeded', '3 minutes')
+        await insertStep(jobId, 'b', 'running')
+        for (const name of ['c', 'd', 'e']) await insertStep(jobId, name, 'waiting')
+        await sql('update pipeline_version set definition = $1', [
+          JSON.stringify({
+            steps: { a: {}, b: {}, c: { needs: ['a'] }, d: { needs: ['a', 'b'] }, e: { needs: ['a'], each: 'b' } },
+          }),
+        ])
+        await sql(`update job_step set tasks_pending = 0 where name = 'b'`)
+      },
+    ],
+    ['job_paused', async () => insertTask(await insertJob(await insertFile(1), 'paused', '2 hours'), 'queued')],
+    [
+      'upload_stuck',
+      () =>
+        sql(
+          `insert into upload_session (tenant_id, kind, state, name, object_id, store_key, wrapped_key, tenant_key_version, created_by, expires_at, lease_until)
+           values ($1, 'import', 'sealing', 'x', 'o', 'k', '', 1, 'system', now() + interval '1 day', now() - interval '10 minutes')`,
+          [tenantId],
+        ),
+    ],
+    [
       'backlog_held',
       async () => {
         await sql('insert into tenant_schedule (tenant_id, paused) values ($1, true)', [tenantId])
@@ -180,6 +233,13 @@ describe('the doctor', () => {
     await break_()
     expect(await codes()).toEqual([code])
   })
+})
+
+it('names the job and the step, so that they can be looked up', async () => {
+  const jobId = (await insertJob(await insertFile(1), 'running')) as RowId<'job'>
+  await insertTask(jobId, 'running', { lease: '-60 s' })
+  const [finding] = (await examine({ database: test.database, parts: {} })).findings
+  expect(finding?.detail).toContain(`e.g. ${encodeId('job', jobId)}, step s.`)
 })
 
 describe('the figures', () => {
@@ -291,6 +351,8 @@ describe('the routes', () => {
     const { text } = await metrics.scrape()
     expect(text).toContain('millrace_pool_demand_slots 3')
     expect(text).toContain('millrace_accounting_in_flight_jobs 3')
+    for (const end of ['inputs', 'done', 'failed', 'quarantined', 'cancelled'])
+      expect(text).toMatch(new RegExp(`^millrace_accounting_${end}_jobs \\d+$`, 'm'))
     expect(text).toContain('millrace_accounting_missing_jobs 0')
   })
 

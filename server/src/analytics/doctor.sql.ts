@@ -1,4 +1,6 @@
+import type { IdKind } from '@millrace/contract'
 import type { Sql } from '../platform/database.ts'
+import { encodeId, type RowId } from '../platform/ids.ts'
 
 export interface JobsRow {
   inputs: number
@@ -32,24 +34,32 @@ export interface Finding {
 
 const countMax = 1_000
 
-async function find(sql: Sql, query: string): Promise<Finding> {
+/** The query answers with row ids of the kind, which may be followed by a blank and a step; or with names as they are. */
+async function find(sql: Sql, kind: IdKind | undefined, query: string): Promise<Finding> {
   const { rows } = await sql.query<Finding>(
     `select count(*)::int as count, min(example) as example from (${query} limit ${countMax}) found(example)`,
   )
   // A select of aggregates has one row.
-  return rows[0]!
+  const { count, example } = rows[0]!
+  if (example === null || kind === undefined) return { count, example }
+  const [rowId = '', step] = example.split(' ')
+  // The query selects ids of this kind.
+  const id = encodeId(kind, Number(rowId) as RowId<IdKind>)
+  return { count, example: step === undefined ? id : `${id}, step ${step}` }
 }
 
 export const findUploadsWithoutJob = (sql: Sql): Promise<Finding> =>
   find(
     sql,
-    `select v.id::text from file_version v
+    'file',
+    `select v.file_id::text from file_version v
      where not exists (select from job j where j.file_id = v.file_id and j.file_version = v.number)`,
   )
 
 export const findUnreferencedObjects = (sql: Sql): Promise<Finding> =>
   find(
     sql,
+    undefined,
     `select o.id from object o
      where o.created_at < now() - interval '1 hour'
        and not exists (select from file_version v where v.object_id = o.id)
@@ -60,6 +70,7 @@ export const findUnreferencedObjects = (sql: Sql): Promise<Finding> =>
 export const findFilesWithoutVersion = (sql: Sql): Promise<Finding> =>
   find(
     sql,
+    'file',
     `select f.id::text from file f where not exists
        (select from file_version v where v.file_id = f.id and v.number = f.version and v.object_id = f.object_id)`,
   )
@@ -67,7 +78,8 @@ export const findFilesWithoutVersion = (sql: Sql): Promise<Finding> =>
 export const findTasksWithoutObject = (sql: Sql): Promise<Finding> =>
   find(
     sql,
-    `select t.id::text from task t, jsonb_array_elements(coalesce(t.input -> 'files', '[]')) f
+    'job',
+    `select t.job_id || ' ' || t.step from task t, jsonb_array_elements(coalesce(t.input -> 'files', '[]')) f
      where t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running')
        and not exists (select from object o where o.id = f ->> 'objectId')`,
   )
@@ -75,13 +87,15 @@ export const findTasksWithoutObject = (sql: Sql): Promise<Finding> =>
 export const findExpiredLeases = (sql: Sql): Promise<Finding> =>
   find(
     sql,
-    `select id::text from task
+    'job',
+    `select job_id || ' ' || step from task
      where state in ('dispatched', 'running') and lease_until < now() - interval '30 seconds'`,
   )
 
 export const findJobsWithoutTasks = (sql: Sql): Promise<Finding> =>
   find(
     sql,
+    'job',
     `select j.id::text from job j
      where j.finished_at is null and j.state <> 'paused' and j.created_at < now() - interval '1 minute'
        and not exists (select from task t where t.job_id = j.id
@@ -91,14 +105,16 @@ export const findJobsWithoutTasks = (sql: Sql): Promise<Finding> =>
 export const findEndedJobsWithTasks = (sql: Sql): Promise<Finding> =>
   find(
     sql,
-    `select j.id::text from task t join job j on j.id = t.job_id
+    'job',
+    `select j.id || ' ' || t.step from task t join job j on j.id = t.job_id
      where t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running') and j.finished_at is not null`,
   )
 
 export const findWrongCounters = (sql: Sql): Promise<Finding> =>
   find(
     sql,
-    `select s.job_id::text from job j join job_step s on s.job_id = j.id
+    'job',
+    `select s.job_id || ' ' || s.name from job j join job_step s on s.job_id = j.id
      where j.finished_at is null and s.state = 'running' and s.expanded_to is null and s.tasks_pending <> (select count(*) from task t
        where t.job_id = s.job_id and t.step = s.name
          and t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running'))`,
@@ -107,40 +123,107 @@ export const findWrongCounters = (sql: Sql): Promise<Finding> =>
 export const findStuckBacklog = (sql: Sql): Promise<Finding> =>
   find(
     sql,
-    `select t.id::text from task t
+    'job',
+    `select t.job_id || ' ' || t.step from task t
      where t.state = 'queued' and t.run_at < now() - interval '10 minutes'
        and not exists (select from tenant_schedule s where s.tenant_id = t.tenant_id and (s.paused or s.running_max = 0))
        and coalesce((select sum(slots - busy) from worker where last_seen_at > now() - interval '1 minute'), 0) > 0`,
   )
 
+/** Of tenants that may run; where they have to wait for a slot, that is no fault but a lack of workers. */
+export const findCrowdedBacklog = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'job',
+    `select t.job_id || ' ' || t.step from task t
+     where t.state = 'queued' and t.run_at < now() - interval '10 minutes'
+       and not exists (select from tenant_schedule s where s.tenant_id = t.tenant_id and (s.paused or s.running_max = 0))
+       and (select sum(slots - busy) from worker where last_seen_at > now() - interval '1 minute') <= 0`,
+  )
+
+/** A retry whose moment has passed, and nobody has put it back. */
+export const findOverdueRetries = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'job',
+    `select job_id || ' ' || step from task where state = 'delayed' and run_at < now() - interval '1 minute'`,
+  )
+
+/** Running tasks are told within seconds, and taken from their workers when these do not let go. */
+export const findStuckCancellations = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'job',
+    `select id::text from job where state = 'cancelling' and cancel_requested_at < now() - interval '2 minutes'`,
+  )
+
+/** Everything that they need has ended, they have no task, and the job has not moved since. */
+export const findForgottenSteps = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'job',
+    `select s.job_id || ' ' || s.name from job j
+       join pipeline_version p on p.id = j.pipeline_version_id join job_step s on s.job_id = j.id
+     where j.finished_at is null and j.state in ('queued', 'running') and s.state = 'waiting' and s.expanded_to is null
+       and j.created_at < now() - interval '2 minutes'
+       and not exists (select from task t where t.job_id = s.job_id and t.step = s.name)
+       and not exists (
+         select from jsonb_array_elements_text(coalesce(p.definition -> 'steps' -> s.name -> 'needs', '[]')
+           || case when p.definition -> 'steps' -> s.name ? 'each'
+              then jsonb_build_array(p.definition -> 'steps' -> s.name -> 'each') else '[]' end) n(name)
+         join job_step d on d.job_id = s.job_id and d.name = n.name
+         where d.finished_at is null or d.finished_at > now() - interval '2 minutes')`,
+  )
+
+export const findPausedJobs = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'job',
+    `select id::text from job where state = 'paused' and finished_at is null and created_at < now() - interval '1 hour'`,
+  )
+
+/** Seals and imports whose process is gone and that no other has taken on. */
+export const findStuckUploads = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'upload',
+    `select id::text from upload_session where ended_at is null and lease_until < now() - interval '5 minutes'`,
+  )
+
 export const findHeldBacklog = (sql: Sql): Promise<Finding> =>
   find(
     sql,
-    `select t.id::text from task t join tenant_schedule s on s.tenant_id = t.tenant_id
+    'job',
+    `select t.job_id || ' ' || t.step from task t join tenant_schedule s on s.tenant_id = t.tenant_id
      where t.state = 'queued' and t.run_at < now() - interval '10 minutes' and (s.paused or s.running_max = 0)`,
   )
 
 export const findBacklogWithoutWorkers = (sql: Sql): Promise<Finding> =>
   find(
     sql,
-    `select t.id::text from task t
+    'job',
+    `select t.job_id || ' ' || t.step from task t
      where t.state = 'queued' and t.run_at < now() - interval '1 minute'
        and not exists (select from worker where last_seen_at > now() - interval '1 minute')`,
   )
 
 export const findMissingLeader = (sql: Sql): Promise<Finding> =>
-  find(sql, `select l.shard::text from scheduler_lease l where l.until < now() - interval '30 seconds'`)
+  find(sql, undefined, `select l.shard::text from scheduler_lease l where l.until < now() - interval '30 seconds'`)
 
 export const findDeadLetters = (sql: Sql): Promise<Finding> =>
-  find(sql, `select t.id::text from task t where t.state = 'dead'`)
+  find(sql, 'job', `select t.job_id || ' ' || t.step from task t where t.state = 'dead'`)
 
 /** By the scrubber; those of objects that were erased since do not count. */
 export const findStoreFindings = (sql: Sql, kind: 'missing' | 'damaged'): Promise<Finding> =>
-  find(sql, `select s.object_id from store_finding s join object o on o.id = s.object_id where s.kind = '${kind}'`)
+  find(
+    sql,
+    undefined,
+    `select s.object_id from store_finding s join object o on o.id = s.object_id where s.kind = '${kind}'`,
+  )
 
 /** The store has not let go of them for an hour. */
 export const findStuckErasures = (sql: Sql): Promise<Finding> =>
-  find(sql, `select e.store_key from erased_object e where e.erased_at < now() - interval '1 hour'`)
+  find(sql, undefined, `select e.store_key from erased_object e where e.erased_at < now() - interval '1 hour'`)
 
 export const findForgottenReservations = (sql: Sql): Promise<Finding> =>
-  find(sql, `select r.id::text from quota_reservation r where r.expires_at < now() - interval '5 minutes'`)
+  find(sql, undefined, `select r.id::text from quota_reservation r where r.expires_at < now() - interval '5 minutes'`)

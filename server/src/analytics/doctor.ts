@@ -101,6 +101,42 @@ const checks = {
     detail: 'tasks have waited for more than ten minutes though workers have free slots',
     remedy: 'See the log of the maintenance role: admission does not keep up or fails.',
   },
+  backlog_crowded: {
+    severity: 'info',
+    find: queries.findCrowdedBacklog,
+    detail: 'tasks have waited for more than ten minutes, and every slot is busy',
+    remedy: 'Add workers or slots when that is too long; GET /admin/queues tells how many have work, and for how long.',
+  },
+  retry_overdue: {
+    severity: 'error',
+    find: queries.findOverdueRetries,
+    detail: 'tasks are to be tried again at a moment that has passed',
+    remedy: 'See the log of the maintenance role: it puts them back, and does not or fails.',
+  },
+  cancel_stuck: {
+    severity: 'error',
+    find: queries.findStuckCancellations,
+    detail: 'jobs were cancelled minutes ago and have not ended',
+    remedy: 'See the log of the maintenance role: it ends them, and does not or fails.',
+  },
+  step_forgotten: {
+    severity: 'error',
+    find: queries.findForgottenSteps,
+    detail: 'steps have not begun though all that they need has ended',
+    remedy: 'Cancel and retry their jobs, and report it.',
+  },
+  job_paused: {
+    severity: 'info',
+    find: queries.findPausedJobs,
+    detail: 'jobs are paused and older than an hour',
+    remedy: 'Resume or cancel them when that is not meant.',
+  },
+  upload_stuck: {
+    severity: 'warning',
+    find: queries.findStuckUploads,
+    detail: 'uploads or imports have lost their process and were not taken on',
+    remedy: 'Start an upload role; it goes on with them.',
+  },
   backlog_held: {
     severity: 'info',
     find: queries.findHeldBacklog,

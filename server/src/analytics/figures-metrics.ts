@@ -44,6 +44,26 @@ export function reportFigures({ metrics, figures }: { metrics: Metrics; figures:
     read: ofAccounts((jobs) => jobs.inputs),
   })
   metrics.gauge({
+    name: 'millrace_accounting_done_jobs',
+    help: 'Jobs that ended well, some with errors in steps that may fail.',
+    read: ofAccounts((jobs) => jobs.done),
+  })
+  metrics.gauge({
+    name: 'millrace_accounting_failed_jobs',
+    help: 'Jobs that failed.',
+    read: ofAccounts((jobs) => jobs.failed),
+  })
+  metrics.gauge({
+    name: 'millrace_accounting_quarantined_jobs',
+    help: 'Jobs that failed because their file was set apart.',
+    read: ofAccounts((jobs) => jobs.quarantined),
+  })
+  metrics.gauge({
+    name: 'millrace_accounting_cancelled_jobs',
+    help: 'Jobs that were cancelled.',
+    read: ofAccounts((jobs) => jobs.cancelled),
+  })
+  metrics.gauge({
     name: 'millrace_accounting_in_flight_jobs',
     help: 'Jobs that have not ended.',
     read: ofAccounts((jobs) => jobs.in_flight),

@@ -140,6 +140,35 @@ if (testDatabaseUrl() !== undefined) {
         proxy.thaw()
       }))
 
+    it('lets go of what a transaction held whose client is not heard of any more', () =>
+      throughProxy(async (database, proxy) => {
+        const lock = 'select from tenant_usage where tenant_id = 1001 for update'
+        const lost = database.asSystem(
+          async (tx) => {
+            await tx.query(lock)
+            proxy.freeze()
+            await tx.query('select 1')
+          },
+          { timeoutMs: 300 },
+        )
+        await expect(lost).rejects.toThrow(Problem)
+        // The server has not been told that the connection is closed.
+        await test.database.asSystem((tx) => tx.query(lock), { timeoutMs: 20_000 })
+        proxy.thaw()
+      }))
+
+    it('that takes no writes, as one that was demoted, is unavailable and asked on a new connection', async () => {
+      const url = new URL(test.url!) // A real server always has a URL.
+      url.searchParams.set('options', '-c default_transaction_read_only=on')
+      const database = await openPostgres({ url: url.href, log: silentLog, connectionsMax: 1 })
+      const pid = async () => (await database.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid
+      const before = await pid()
+      const written = database.asSystem((tx) => tx.query('update tenant_usage set files_count = 0'))
+      await expect(written).rejects.toMatchObject({ code: 'database_unavailable' })
+      expect(await pid()).not.toBe(before)
+      await database.close()
+    })
+
     it('that cuts connections is asked on a new one', () =>
       throughProxy(async (database, proxy) => {
         const cut = database.query('select pg_sleep(10)')

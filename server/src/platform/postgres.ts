@@ -27,6 +27,7 @@ export interface PostgresOptions {
 
 const connectTimeoutMs = 5_000
 const connectionsMaxDefault = 10
+const keepAliveMs = 10_000
 
 const int8Oid: number = 20
 const int8ArrayOid: number = 1016 // Missing from the driver's list of types.
@@ -49,6 +50,9 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     connectionString: options.url,
     max: options.connectionsMax ?? connectionsMaxDefault,
     connectionTimeoutMillis: connectTimeoutMs,
+    // A connection that died without a word while it lay idle is found before somebody is lent it.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveMs,
     idleTimeoutMillis: 30_000,
     application_name: options.applicationName ?? 'millrace',
     // The driver's own read timeout is off: it would leave the connection waiting. run() throws the connection away instead.
@@ -91,17 +95,18 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     } catch (error) {
       if (late) throw new Problem('database_unavailable', { detail: `No answer within ${timeoutMs} ms.`, cause: error })
       const broken = sqlState(error) === undefined && !(error instanceof Problem) && isConnectionError(error)
-      client.release(broken)
-      throw broken || isShutdown(error) ? unavailable(error) : error
+      client.release(broken || isDemoted(error))
+      throw broken || isDemoted(error) || isShutdown(error) ? unavailable(error) : error
     } finally {
       clearTimeout(timer)
     }
   }
 
-  const transaction = <T>(opening: string, work: (tx: Tx) => Promise<T>, txOptions: TxOptions = {}): Promise<T> =>
-    retryConflicts(() =>
-      lend(txOptions.timeoutMs ?? queryTimeoutMsDefault, async (client) => {
-        await client.query(opening)
+  const transaction = <T>(scope: string, work: (tx: Tx) => Promise<T>, txOptions: TxOptions = {}): Promise<T> => {
+    const timeoutMs = txOptions.timeoutMs ?? queryTimeoutMsDefault
+    return retryConflicts(() =>
+      lend(timeoutMs, async (client) => {
+        await client.query(`begin; ${serverSideBounds(timeoutMs)}${scope}`)
         try {
           const value = await work({ kind: 'transaction', ...sqlOn(client) })
           await client.query('commit')
@@ -112,6 +117,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
         }
       }),
     )
+  }
 
   const version = await lend(connectTimeoutMs, async (client) => {
     const { rows } = await client.query<{ server_version: string }>('show server_version')
@@ -127,15 +133,25 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     version,
     query: <Row extends object>(text: string, values?: readonly unknown[]) =>
       lend(queryTimeoutMsDefault, (client) => sqlOn(client).query<Row>(text, values)),
-    withTenant: (tenantId, work, txOptions) => transaction(`begin; ${tenantScopeSql(tenantId)}`, work, txOptions),
-    asSystem: (work, txOptions) => transaction('begin', work, txOptions),
+    withTenant: (tenantId, work, txOptions) => transaction(`; ${tenantScopeSql(tenantId)}`, work, txOptions),
+    asSystem: (work, txOptions) => transaction('', work, txOptions),
     script: async (text) => void (await lend(10 * 60_000, (client) => client.query(text))),
     close: () => pool.end(),
   }
 }
 
+/**
+ * Our own deadline comes first. These are for when the server does not hear of it: a line that is down tells nobody that
+ * the connection was thrown away, and what the transaction has locked would stay so for hours.
+ */
+const serverSideBounds = (timeoutMs: number): string =>
+  `set local statement_timeout = ${timeoutMs}; set local idle_in_transaction_session_timeout = ${timeoutMs}`
+
 const isShutdown = (error: unknown): boolean =>
-  ['57P01', '57P02', '57P03', '08006', '08003', '53300'].includes(sqlState(error) ?? '')
+  ['57P01', '57P02', '57P03', '08006', '08003', '53100', '53200', '53300'].includes(sqlState(error) ?? '')
+
+/** It takes no writes, as a primary that has become a standby; a new connection may lead to the one in its place. */
+const isDemoted = (error: unknown): boolean => sqlState(error) === '25006'
 
 const isConnectionError = (error: unknown): boolean =>
   error instanceof Error &&

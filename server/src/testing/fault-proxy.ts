@@ -4,7 +4,10 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
 export interface FaultProxy {
   readonly port: number
-  /** Stops passing bytes on, both ways, as a frozen server or a cut cable would; connections stay open. */
+  /**
+   * Stops passing bytes on, both ways, as a frozen server or a cut cable would. Connections stay open; that one was closed
+   * is not heard on the other side either.
+   */
   freeze(): void
   thaw(): void
   /** Ends every connection at once. */
@@ -14,6 +17,7 @@ export interface FaultProxy {
 
 export async function openFaultProxy(target: { host: string; port: number }): Promise<FaultProxy> {
   const sockets = new Set<Socket>()
+  const pairs: [Socket, Socket][] = []
   let frozen = false
   const server = createServer((client) => {
     const upstream = connect(target)
@@ -22,10 +26,11 @@ export async function openFaultProxy(target: { host: string; port: number }): Pr
       [upstream, client],
     ] as const) {
       sockets.add(from)
+      pairs.push([from, to])
       from.on('data', (bytes) => to.write(bytes))
       from.on('close', () => {
         sockets.delete(from)
-        to.destroy()
+        if (!frozen) to.destroy()
       })
       from.on('error', () => to.destroy())
       if (frozen) from.pause()
@@ -40,6 +45,7 @@ export async function openFaultProxy(target: { host: string; port: number }): Pr
     },
     thaw() {
       frozen = false
+      for (const [from, to] of pairs) if (from.destroyed) to.destroy()
       for (const socket of sockets) socket.resume()
     },
     cut() {

@@ -32,7 +32,22 @@ export interface PostgresOptions {
   programs: () => string | undefined
 }
 
-export function createPostgres(options: PostgresOptions): Server {
+export interface PostgresServer extends Server {
+  start(options?: StartPostgres): Promise<RunningPostgres>
+}
+
+export interface StartPostgres {
+  /** A commit is acknowledged once the system has it, so that what kills the server loses nothing. */
+  survivesKill?: boolean
+}
+
+export interface RunningPostgres extends RunningServer {
+  readonly port: number
+  /** A copy that follows this server; with synchronous_standby_names set here, every commit waits for it. */
+  startStandby(): Promise<RunningPostgres>
+}
+
+export function createPostgres(options: PostgresOptions): PostgresServer {
   return {
     name: options.name,
     package: options.package,
@@ -42,34 +57,52 @@ export function createPostgres(options: PostgresOptions): Server {
       const { stdout } = await run(path.join(folder, 'postgres'), ['--version'])
       return { found: true, version: stdout.trim().replace(/^postgres \(PostgreSQL\) /, '') }
     },
-    async start() {
+    async start({ survivesKill = false } = {}) {
       const folder = options.programs()
       if (!folder) throw new Error(`${options.name} is not installed.`)
-      return startPostgres(options.name, folder)
+      const chosen = survivesKill ? { ...settings, synchronous_commit: 'on' } : settings
+      const place = { name: options.name, programs: folder, settings: chosen }
+      const authentication = ['--username', 'millrace', '--auth', 'trust']
+      return startPostgres(place, {
+        program: 'initdb',
+        args: ['--pgdata', 'data', ...authentication, '--encoding', 'UTF8', '--locale', 'C', '--no-sync'],
+      })
     },
   }
 }
 
-async function startPostgres(name: string, programs: string): Promise<RunningServer> {
+interface Place {
+  name: string
+  programs: string
+  settings: Record<string, string>
+}
+
+/** Of the data folder. */
+interface Beginning {
+  program: 'initdb' | 'pg_basebackup'
+  args: readonly string[]
+}
+
+async function startPostgres(place: Place, beginning: Beginning): Promise<RunningPostgres> {
+  const { name, programs } = place
   const runAs = isRoot() ? ordinaryUser() : undefined
   const folder = await makeServerFolder('postgres', runAs)
   const [port = 0] = await findFreePorts(1)
-  const data = path.join(folder, 'data')
   const asUser = runAs ? { ...runAs } : {}
-  await run(
-    path.join(programs, 'initdb'),
-    ['--pgdata', data, '--username', 'millrace', '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C', '--no-sync'],
-    { cwd: folder, env: { PATH: process.env['PATH'], LC_ALL: 'C', HOME: folder }, ...asUser },
-  )
+  await run(path.join(programs, beginning.program), [...beginning.args], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'], LC_ALL: 'C', HOME: folder },
+    ...asUser,
+  })
   const server = await startServerProcess({
     name,
     command: path.join(programs, 'postgres'),
     args: [
       '-D',
-      data,
+      path.join(folder, 'data'),
       '-p',
       String(port),
-      ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]),
+      ...Object.entries(place.settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]),
     ],
     folder,
     runAs,
@@ -79,7 +112,22 @@ async function startPostgres(name: string, programs: string): Promise<RunningSer
     },
     stopSignal: 'SIGINT', // Fast shutdown: PostgreSQL would otherwise wait for its clients to leave.
   })
-  return { url: `postgres://millrace@127.0.0.1:${port}/postgres`, stop: () => server.stop() }
+  return {
+    url: `postgres://millrace@127.0.0.1:${port}/postgres`,
+    port,
+    process: server,
+    stop: () => server.stop(),
+    startStandby: () =>
+      startPostgres(
+        { ...place, name: `${name} standby` },
+        {
+          program: 'pg_basebackup',
+          args: `--pgdata data --host 127.0.0.1 --port ${port} --username millrace --no-sync --wal-method stream --write-recovery-conf --checkpoint fast`.split(
+            ' ',
+          ),
+        },
+      ),
+  }
 }
 
 /** The user postgres where there is one, else nobody. */

@@ -42,7 +42,7 @@ export const seaweedfs: Server = {
     const folder = await makeServerFolder('seaweedfs')
     const ports = await findFreePorts(portFlags.length)
     const url = s3Url(ports[0] ?? 0)
-    const { stop } = await startServerProcess({
+    const server = await startServerProcess({
       name: 'SeaweedFS',
       command: weed,
       args: [
@@ -59,6 +59,6 @@ export const seaweedfs: Server = {
       folder,
       ready: () => s3Works(url),
     })
-    return { url, stop }
+    return { url, process: server, stop: () => server.stop() }
   },
 }

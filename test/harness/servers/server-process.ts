@@ -8,6 +8,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { signalTree } from '../process-tree.ts'
 
 const readyPollMs = 50
 const readyDeadlineMs = 60_000
@@ -55,8 +56,52 @@ export async function findFreePorts(count: number): Promise<number[]> {
   return ports
 }
 
+/** A server that can be made to fail, and started again as a supervisor would. */
+export interface ServerProcess {
+  /** Of the process that runs now. */
+  pid(): number
+  /** Ends it and leaves its folder as it is; the whole of it at once with SIGKILL. */
+  end(signal: NodeJS.Signals): Promise<void>
+  /** Starts what has ended, on the same folder and ports; resolves once it is ready. */
+  startAgain(): Promise<void>
+  /** Ends it and removes its folder. */
+  stop(): Promise<void>
+}
+
 /** Resolves once the server is ready; rejects, with nothing left behind, when it ends before or stays silent. */
-export async function startServerProcess(options: StartOptions): Promise<{ pid: number; stop: () => Promise<void> }> {
+export async function startServerProcess(options: StartOptions): Promise<ServerProcess> {
+  let running: Running
+  const stop = async () => {
+    await end(running, options.stopSignal ?? 'SIGTERM')
+    await rm(options.folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+  try {
+    running = await launch(options)
+  } catch (error) {
+    await rm(options.folder, { recursive: true, force: true, maxRetries: 3 })
+    throw error
+  }
+  return {
+    pid: () => running.child.pid ?? 0,
+    async end(signal) {
+      if (signal === 'SIGKILL') signalTree(running.child.pid ?? 0, signal)
+      await end(running, signal)
+    },
+    async startAgain() {
+      await running.ended
+      running = await launch(options)
+    },
+    stop,
+  }
+}
+
+interface Running {
+  child: ChildProcess
+  ended: Promise<string>
+}
+
+/** Throws with the end of its log when it does not get ready; nothing runs then. */
+async function launch(options: StartOptions): Promise<Running> {
   const logFile = path.join(options.folder, 'server.log')
   const log = await open(logFile, 'a')
   const { command, args } = endedWithParent(options)
@@ -70,14 +115,11 @@ export async function startServerProcess(options: StartOptions): Promise<{ pid: 
     child.once('exit', (code, signal) => resolve(`ended with ${signal ?? code}`))
   })
   await log.close()
-  const stop = async () => {
-    await end(child, ended, options.stopSignal ?? 'SIGTERM')
-    await rm(options.folder, { recursive: true, force: true, maxRetries: 3 })
-  }
+  const running = { child, ended }
   const outcome = await Promise.race([waitUntilReady(options.ready), ended])
-  if (outcome === 'ready' && child.pid !== undefined) return { pid: child.pid, stop }
+  if (outcome === 'ready' && child.pid !== undefined) return running
   const tail = (await readFile(logFile, 'utf8').catch(() => '')).slice(-logTailChars)
-  await stop()
+  await end(running, options.stopSignal ?? 'SIGTERM')
   throw new Error(`${options.name} did not start: ${outcome}\n${tail}`)
 }
 
@@ -90,7 +132,7 @@ async function waitUntilReady(ready: () => Promise<boolean>): Promise<string> {
   return `no answer within ${readyDeadlineMs / 1000} s`
 }
 
-async function end(child: ChildProcess, ended: Promise<string>, signal: NodeJS.Signals): Promise<void> {
+async function end({ child, ended }: Running, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
   child.kill(signal)
   const timer = setTimeout(() => child.kill('SIGKILL'), stopDeadlineMs)

@@ -2,6 +2,8 @@
 // how it is installed, how it is started on free ports below a temporary folder and ended without a trace.
 // Knows nothing of suites; ../run.ts decides which suite gets which server.
 
+import type { ServerProcess } from './server-process.ts'
+
 /** How a part gets onto a machine. Nothing is fetched but through the package managers' ordinary clients. */
 export type Package =
   | { by: 'apt'; packages: readonly string[] }
@@ -20,6 +22,7 @@ export interface Part {
 
 export interface RunningServer {
   readonly url: string
+  readonly process: ServerProcess
   /** Ends the server by its process id and removes its folder. */
   stop: () => Promise<void>
 }

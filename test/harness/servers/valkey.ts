@@ -43,14 +43,14 @@ export const valkey: Server = {
       databases: String(valkeyDatabasesCount),
       dir: folder,
     }
-    const { stop } = await startServerProcess({
+    const started = await startServerProcess({
       name: 'Valkey',
       command: server,
       args: Object.entries(settings).flatMap(([key, value]) => [`--${key}`, value]),
       folder,
       ready: () => answersPing(port),
     })
-    return { url: `redis://127.0.0.1:${port}/0`, stop }
+    return { url: `redis://127.0.0.1:${port}/0`, process: started, stop: () => started.stop() }
   },
 }
 

@@ -33,7 +33,7 @@ export const versitygw: Server = {
     for (const part of [data, versions, users]) await mkdir(part ?? folder, { recursive: true })
     const [port = 0] = await findFreePorts(1)
     const url = s3Url(port)
-    const { stop } = await startServerProcess({
+    const started = await startServerProcess({
       name: 'versitygw',
       command: server,
       args: [
@@ -56,6 +56,6 @@ export const versitygw: Server = {
       folder,
       ready: () => s3Works(url),
     })
-    return { url, stop }
+    return { url, process: started, stop: () => started.stop() }
   },
 }
