@@ -19,6 +19,7 @@ import { openDiskStore } from '../../src/storage/disk.ts'
 import { createVault } from '../../src/storage/encrypted-vault.ts'
 import { createKeyRing } from '../../src/storage/key-ring.ts'
 import { loadOrCreateMasterKey } from '../../src/storage/master-key-file.ts'
+import type { SealedObject } from '../../src/storage/vault.ts'
 import { createQuota } from '../../src/tenants/quota.ts'
 import { createTenants } from '../../src/tenants/tenant.ts'
 import { createTestDatabase } from '../../src/testing/database.ts'
@@ -92,10 +93,18 @@ export async function openUploadPlatform(folder: string) {
   })
   const running = new AbortController()
   await gateway.start(running.signal)
+  let written: SealedObject | undefined
   return {
     uploadUrl: `${gateway.url()}/api/v1/files`,
     key: key.text,
     clear: () => database.script(`update file set state = 'available'`),
+    async vaultWrite(content: AsyncIterable<Uint8Array>) {
+      written = await vault.write({ tenantId, content, folder: 'files', sizeBytesMax: Number.MAX_SAFE_INTEGER })
+    },
+    async vaultRead() {
+      if (written === undefined) throw new Error('nothing was written')
+      for await (const _ of await vault.read(written)) continue
+    },
     async stop() {
       running.abort()
       await gateway.stop(1_000)

@@ -1,25 +1,29 @@
 // The measured sides of bytes.bench.ts, each in a process of its own so that the client's time and memory are not counted
-// as the server's: the platform's way in and out (form, hash, encryption, store, seal; range, decryption, check), or a
-// bare node:http server that does the least that could be called the same: SHA-256 and a file.
+// as the server's: the platform's way in and out (form, hash, encryption, store, seal; range, decryption, check), or one
+// of its peers.
 
-import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createCipheriv, createHash, createSecretKey, randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { openPeer } from './peer.ts'
 
-export type Order = { kind: 'figures'; resetPeak: boolean } | { kind: 'clear' } | { kind: 'end' }
+export type SideName = 'bare' | 'sealing' | 'platform'
+
+export type Order =
+  | { kind: 'figures'; resetPeak: boolean }
+  | { kind: 'clear' }
+  /** Without HTTP: what the two algorithms alone take, and what the vault does. */
+  | { kind: 'crypto' | 'vault-write' | 'vault-read'; sizeBytes: number }
+  | { kind: 'end' }
 export type Report =
   | { kind: 'ready'; uploadUrl: string; key: string }
   | { kind: 'figures'; cpuSeconds: number; residentBytes: number; peakBytes: number }
-  | { kind: 'cleared' }
+  | { kind: 'done' }
 
+const sideName = process.argv[2] as SideName // Given by the benchmark.
 const folder = await mkdtemp(path.join(os.tmpdir(), 'millrace-bench-bytes-'))
-const side = process.argv[2] === 'bare' ? await startBare() : await startPlatform()
+const side = await open()
 const report = (message: Report): void => void process.send?.(message)
 
 let peakBytes = 0
@@ -37,52 +41,68 @@ async function obey(order: Order): Promise<void> {
       const { user, system } = process.cpuUsage()
       return report({ kind: 'figures', cpuSeconds: (user + system) / 1e6, residentBytes, peakBytes })
     }
-    case 'clear':
-      await side.clear()
-      return report({ kind: 'cleared' })
     case 'end':
       clearInterval(sampling)
       await side.stop()
       await rm(folder, { recursive: true, force: true })
-      process.disconnect?.()
+      return process.disconnect?.()
+    case 'clear':
+      await side.clear?.()
+      break
+    case 'crypto':
+      hashAndEncrypt(order.sizeBytes)
+      break
+    case 'vault-write':
+      await side.vaultWrite?.(contentOf(order.sizeBytes))
+      break
+    case 'vault-read':
+      await side.vaultRead?.()
+      break
   }
+  report({ kind: 'done' })
 }
-report({ kind: 'ready', uploadUrl: side.uploadUrl, key: side.key })
+report({ kind: 'ready', uploadUrl: side.uploadUrl, key: side.key ?? '' })
 
 interface Side {
   uploadUrl: string
-  key: string
+  key?: string
   /** Lets what was uploaded be downloaded. */
-  clear(): Promise<void>
-  stop(): Promise<void>
+  clear?(): Promise<void>
+  vaultWrite?(content: AsyncIterable<Uint8Array>): Promise<void>
+  /** Of what was written last. */
+  vaultRead?(): Promise<void>
+  stop(): Promise<void> | void
 }
 
-async function startBare(): Promise<Side> {
-  const file = path.join(folder, 'upload')
-  const server = http.createServer((request, response) => {
-    void (async () => {
-      if (request.method === 'GET') {
-        response.setHeader('content-length', (await stat(file)).size)
-        return pipeline(createReadStream(file), response)
-      }
-      const hash = createHash('sha256')
-      const hashing = new Transform({
-        transform(chunk: Buffer, _, done) {
-          hash.update(chunk)
-          done(null, chunk)
-        },
-      })
-      await pipeline(request, hashing, createWriteStream(file, { flush: true }))
-      response.end(JSON.stringify({ sha256: hash.digest('hex') }))
-    })()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  // It listens on a port, so its address is not a string.
-  const uploadUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/upload`
-  return { uploadUrl, key: '', clear: async () => undefined, stop: async () => void server.close() }
-}
-
-async function startPlatform(): Promise<Side> {
+async function open(): Promise<Side> {
+  if (sideName !== 'platform') return openPeer(folder, { encrypts: sideName === 'sealing' })
   const { openUploadPlatform } = await import('./platform.ts')
   return openUploadPlatform(folder)
+}
+
+const pieceBytes = 64 * 1024
+
+/** As a request brings it: a piece with every turn of the loop. */
+async function* contentOf(sizeBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const piece = Buffer.alloc(pieceBytes, 7)
+  for (let sentBytes = 0; sentBytes < sizeBytes; sentBytes += pieceBytes) {
+    await new Promise(setImmediate)
+    yield piece.subarray(0, sizeBytes - sentBytes)
+  }
+}
+
+/** The floor under any upload that is hashed and encrypted in chunks of this format. */
+function hashAndEncrypt(sizeBytes: number): void {
+  const chunk = Buffer.alloc(16_384, 7)
+  const hash = createHash('sha256')
+  const key = createSecretKey(randomBytes(32))
+  const nonce = randomBytes(12)
+  for (let doneBytes = 0; doneBytes < sizeBytes; doneBytes += chunk.length) {
+    hash.update(chunk)
+    const cipher = createCipheriv('aes-256-gcm', key, nonce)
+    cipher.update(chunk).buffer.transfer(0) // Else the collector's work would be measured too.
+    cipher.final()
+    cipher.getAuthTag()
+  }
+  hash.digest()
 }

@@ -1,6 +1,7 @@
 // What only real connections show: streams of events, bodies that come slowly or not at all, and the way out.
 // Loopback only, on free ports.
 
+import { createHash, randomFillSync } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
@@ -346,6 +347,29 @@ describe('what is not HTTP', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 400 /)
     expect(answer).toContain('application/problem+json')
     expect((await fetch(`${gateway.url()}/healthz`)).status).toBe(200)
+  })
+})
+
+describe('an answer of bytes', () => {
+  it('comes whole to a client that reads slowly, and gives the memory of each piece back once it is sent', async () => {
+    const pieces = Array.from({ length: 24 }, () => {
+      const piece = Buffer.allocUnsafeSlow(300_000)
+      return randomFillSync(piece)
+    })
+    const expected = createHash('sha256').update(Buffer.concat(pieces)).digest('hex')
+    const gateway = await start({
+      routes: {
+        getFileContent: async () => ({ kind: 'stream', status: 200, headers: {}, body: Readable.from(pieces) }),
+      },
+    })
+    const answer = await fetch(`${gateway.url()}/api/v1/files/file_1/content`, { headers })
+    const hash = createHash('sha256')
+    for await (const piece of answer.body ?? []) {
+      hash.update(piece)
+      await pause(1)
+    }
+    expect(hash.digest('hex')).toBe(expected)
+    await expect.poll(() => pieces.every(({ length }) => length === 0)).toBe(true)
   })
 })
 

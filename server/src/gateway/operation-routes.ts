@@ -1,10 +1,12 @@
 // Turns the rows of the contract into routes: authentication and the operation's rule before any byte of a body,
 // then the schemas, then the feature's handler, then one of three kinds of answer.
 
+import type { ServerResponse } from 'node:http'
 import { apiPrefix, operations, type Operation, type OperationId, type ProblemCode } from '@millrace/contract'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Compile } from 'typebox/compile'
 import type { Log } from '../platform/log.ts'
+import { releaseBytes } from '../platform/owned-bytes.ts'
 import type { Principal } from '../platform/principal.ts'
 import { Problem, invariant } from '../platform/problem.ts'
 import type { EventAnswer, Handler, RequestContext, StreamAnswer } from '../platform/routes.ts'
@@ -196,10 +198,25 @@ function sendJson(status: number, answer: unknown, request: FastifyRequest, repl
 
 function sendStream(answer: StreamAnswer, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   reply.code(answer.status).headers(answer.headers)
-  if (request.method !== 'HEAD' && answer.body) return reply.send(answer.body)
+  if (request.method !== 'HEAD' && answer.body) {
+    giveBackSent(reply.raw)
+    return reply.send(answer.body)
+  }
   answer.body?.destroy()
   return reply.send()
 }
+
+/** Gives the memory of the pieces of a body back as soon as the system has taken them. */
+function giveBackSent(response: ServerResponse): void {
+  const write = response.write.bind(response) as (piece: string | Uint8Array, taken: Taken) => boolean
+  // So is it called by a stream that is piped into it.
+  response.write = (piece: string | Uint8Array): boolean =>
+    write(piece, (error) => {
+      if (!error && typeof piece !== 'string') releaseBytes(piece)
+    })
+}
+
+type Taken = (error: Error | null | undefined) => void
 
 function sendEvents(
   answer: EventAnswer,

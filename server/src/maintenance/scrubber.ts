@@ -7,6 +7,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import { releaseBytes } from '../platform/owned-bytes.ts'
 import { Problem } from '../platform/problem.ts'
 import type { Service } from '../platform/service.ts'
 import type { SealedObject, Vault } from '../storage/vault.ts'
@@ -72,7 +73,9 @@ export function createScrub(deps: ScrubDependencies, options: ScrubOptions = {})
   async function verify(object: SealedObject, pace: ReturnType<typeof createPace>, signal: AbortSignal) {
     const content = await vault.read(object, { signal })
     for await (const piece of content) {
-      const { length } = piece as Buffer // A stream of bytes gives buffers.
+      const bytes = piece as Buffer // A stream of bytes gives buffers.
+      const { length } = bytes
+      releaseBytes(bytes)
       scrubbed.add({}, length)
       await pace(length, signal)
     }

@@ -33,6 +33,7 @@ export interface StreamAnswer {
   readonly kind: 'stream'
   readonly status: number
   readonly headers: Record<string, string>
+  /** Its pieces are used for nothing else: once they are sent, their memory is given back. */
   readonly body: Readable | undefined
 }
 

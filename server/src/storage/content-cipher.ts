@@ -15,6 +15,7 @@ import {
   tagSizeBytes,
   type MessageKeys,
 } from './encryption.ts'
+import { releaseBytes } from '../platform/owned-bytes.ts'
 import { invariant } from '../platform/problem.ts'
 import { damaged, partContext, partKeysOf, type Manifest, type ManifestPart, type Place } from './manifest.ts'
 import type { ByteRange } from './object-store.ts'
@@ -166,6 +167,7 @@ class PartWriter {
     return slab
   }
 
+  /** Takes bytes that are nobody else's. */
   #append(bytes: Buffer): void {
     this.storedBytes += bytes.length
     for (let offset = 0; offset < bytes.length;) {
@@ -178,6 +180,7 @@ class PartWriter {
       this.#slab = this.#nextSlab()
       this.#used = 0
     }
+    releaseBytes(bytes)
   }
 }
 
@@ -230,42 +233,59 @@ export interface DecryptOptions {
   manifest: Manifest
 }
 
-/** Decrypts one stretch from its stored bytes. Throws Problem('object_damaged') before it hands on a byte that is not as written. */
+/**
+ * Decrypts one stretch from its stored bytes, into as large pieces as it can make without waiting. Throws
+ * Problem('object_damaged') before it hands on a byte that is not as written.
+ */
 export async function* decryptStretch(
   stored: ExactReader,
   stretch: PartStretch,
   options: DecryptOptions,
-): AsyncGenerator<Buffer[], void, undefined> {
+): AsyncGenerator<Buffer, void, undefined> {
   const keys = partKeysOf(options.objectKey, options.place, options.manifest, stretch.partIndex)
   // The manifest holds a part for each index of a stretch.
   const sizeBytes = options.manifest.parts[stretch.partIndex]!.size_bytes
   if (stretch.firstChunk === 0 && !timingSafeEqual(await stored.read(headSizeBytes), headOf(keys)))
     throw damaged('The stored bytes are of another part')
   const lastOfPart = chunksCountOf(sizeBytes) - 1
-  let skip = stretch.skipBytes
-  let left = stretch.takeBytes
-  let batch: Buffer[] = []
-  for (let index = stretch.firstChunk; index <= stretch.lastChunk; index++) {
-    const storedBytes = (index === lastOfPart ? sizeBytes % chunkSizeBytes : chunkSizeBytes) + tagSizeBytes
-    const inHand = stored.take(storedBytes)
-    // Before it waits for more, what is decrypted goes on: good chunks are not lost to a bad one that follows.
-    if (inHand === undefined && batch.length > 0) {
-      yield batch
-      batch = []
+  const contentBytesOf = (index: number): number => (index === lastOfPart ? sizeBytes % chunkSizeBytes : chunkSizeBytes)
+  /** How much content is in so many stored bytes from the chunk on, whole chunks only. */
+  const contentBytesIn = (storedBytes: number, from: number): number => {
+    let bytes = 0
+    for (let index = from, left = storedBytes; index <= stretch.lastChunk; index++) {
+      left -= contentBytesOf(index) + tagSizeBytes
+      if (left < 0) break
+      bytes += contentBytesOf(index)
     }
-    const content = openChunk(keys, index, inHand ?? (await stored.read(storedBytes)))
-    if (content === undefined) {
-      if (batch.length > 0) yield batch
-      throw damaged('The stored bytes have been changed')
-    }
-    batch.push(content.subarray(skip, skip + left))
-    left -= Math.min(content.length - skip, left)
-    skip = 0
+    return bytes
   }
-  yield batch
+  let skip = stretch.skipBytes
+  let leftBytes = stretch.takeBytes
+  for (let index = stretch.firstChunk; index <= stretch.lastChunk;) {
+    // One chunk is waited for; those that have come with it are taken along. They go on before the next wait.
+    let chunk: Uint8Array | undefined = await stored.read(contentBytesOf(index) + tagSizeBytes)
+    const roomBytes = contentBytesIn(chunk.length + stored.bytesInHand, index) - skip
+    const piece = Buffer.allocUnsafeSlow(Math.min(leftBytes, roomBytes))
+    let filledBytes = 0
+    while (chunk !== undefined) {
+      const content = openChunk(keys, index, chunk)
+      if (content === undefined) {
+        // Good chunks are not lost to a bad one that follows.
+        if (filledBytes > 0) yield piece.subarray(0, filledBytes)
+        throw damaged('The stored bytes have been changed')
+      }
+      filledBytes += content.copy(piece, filledBytes, skip)
+      releaseBytes(content)
+      skip = 0
+      index++
+      chunk = index <= stretch.lastChunk ? stored.take(contentBytesOf(index) + tagSizeBytes) : undefined
+    }
+    leftBytes -= filledBytes
+    if (filledBytes > 0) yield piece
+  }
 }
 
-/** Takes exact lengths out of a stream whose pieces are cut anywhere. */
+/** Takes exact lengths out of a stream whose pieces are cut anywhere. What it answers is valid until the next call. */
 export class ExactReader {
   readonly #source: AsyncIterator<Uint8Array>
   #piece: Uint8Array = new Uint8Array(0)
@@ -275,9 +295,14 @@ export class ExactReader {
     this.#source = source[Symbol.asyncIterator]()
   }
 
+  /** How many bytes can be taken without a wait. */
+  get bytesInHand(): number {
+    return this.#piece.length - this.#offset
+  }
+
   /** The next bytes without a wait or a copy, when they lie in the piece at hand. */
   take(sizeBytes: number): Uint8Array | undefined {
-    return this.#piece.length - this.#offset >= sizeBytes ? this.#take(sizeBytes) : undefined
+    return this.bytesInHand >= sizeBytes ? this.#take(sizeBytes) : undefined
   }
 
   /** The next bytes. Throws Problem('object_damaged') when the stream ends before. */
@@ -286,8 +311,8 @@ export class ExactReader {
     if (inHand !== undefined) return inHand
     const gathered = Buffer.allocUnsafe(sizeBytes)
     for (let filled = 0; filled < sizeBytes;) {
-      if (this.#offset === this.#piece.length) await this.#next()
-      const taken = this.#take(Math.min(sizeBytes - filled, this.#piece.length - this.#offset))
+      if (this.bytesInHand === 0) await this.#next()
+      const taken = this.#take(Math.min(sizeBytes - filled, this.bytesInHand))
       gathered.set(taken, filled)
       filled += taken.length
     }
@@ -305,9 +330,11 @@ export class ExactReader {
   }
 
   async #next(): Promise<void> {
+    releaseBytes(this.#piece)
+    this.#piece = new Uint8Array(0)
+    this.#offset = 0
     const step = await this.#source.next()
     if (step.done === true) throw damaged('The stored bytes end too early')
     this.#piece = step.value
-    this.#offset = 0
   }
 }

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Ids } from '../platform/ids.ts'
 import type { Log } from '../platform/log.ts'
+import { releaseBytes } from '../platform/owned-bytes.ts'
 import { invariant, Problem } from '../platform/problem.ts'
 import {
   decryptStretch,
@@ -42,7 +43,8 @@ export interface VaultOptions {
 }
 
 const objectVersion = 1
-const readableHighWaterBytes = 512 * 1024
+/** Less than a piece is long, so that one waits and no two are ever joined. */
+const readableHighWaterBytes = 256 * 1024
 const removeTimeoutMs = 30_000
 const partsPageLimit = 1_000
 
@@ -95,7 +97,7 @@ export function createVault(options: VaultOptions): Vault {
     draft: ObjectDraft,
     parts: readonly PartSeal[],
     { signal = new AbortController().signal }: { signal?: AbortSignal } = {},
-  ): AsyncGenerator<Buffer[], void, undefined> {
+  ): AsyncGenerator<Buffer, void, undefined> {
     const manifest = { format: 1 as const, version: objectVersion, parts: toManifestParts(parts), mac: '' }
     const objectKey = await keyRing.openObjectKey(draft)
     const wanted = { start: 0, end: sumOf(manifest.parts, (part) => part.size_bytes) - 1 }
@@ -225,16 +227,15 @@ const sumOf = (parts: readonly ManifestPart[], bytesOf: (part: ManifestPart) => 
   parts.reduce((sum, part) => sum + bytesOf(part), 0)
 
 async function hashContent(
-  content: AsyncIterable<Buffer[]>,
+  content: AsyncIterable<Buffer>,
   onBytes: ((sizeBytes: number) => Promise<void> | undefined) | undefined,
 ): Promise<string> {
   const hash = createHash('sha256')
   let sizeBytes = 0
-  for await (const pieces of content) {
-    for (const piece of pieces) {
-      hash.update(piece)
-      sizeBytes += piece.length
-    }
+  for await (const piece of content) {
+    hash.update(piece)
+    sizeBytes += piece.length
+    releaseBytes(piece)
     await onBytes?.(sizeBytes)
   }
   return hash.digest('hex')
@@ -264,8 +265,8 @@ function clip(object: SealedObject, range: ByteRange | undefined): ByteRange {
 
 /** A stream that lets go of the store when it is given up, even before it was read from. */
 function readableOf(
-  first: IteratorResult<Buffer[], void>,
-  rest: AsyncGenerator<Buffer[], void>,
+  first: IteratorResult<Buffer, void>,
+  rest: AsyncGenerator<Buffer, void>,
   abandon: () => void,
 ): Readable {
   let started = false
@@ -275,10 +276,7 @@ function readableOf(
       const step = started ? rest.next() : Promise.resolve(first)
       started = true
       step.then(
-        ({ done, value }) => {
-          if (done === true) this.push(null)
-          else for (const piece of value) this.push(piece)
-        },
+        ({ done, value }) => this.push(done === true ? null : value),
         (error: Error) => this.destroy(error),
       )
     },
@@ -301,7 +299,7 @@ interface DecryptObject {
   signal: AbortSignal
 }
 
-async function* decryptObject(read: DecryptObject): AsyncGenerator<Buffer[], void, undefined> {
+async function* decryptObject(read: DecryptObject): AsyncGenerator<Buffer, void, undefined> {
   const { object, manifest, objectKey } = read
   const options = { objectKey, place: object, manifest }
   for (const { key, range, stretches } of readsOf(object, manifest, stretchesOf(manifest, read.wanted))) {

@@ -50,6 +50,7 @@ export interface ObjectStore {
    * most the last piece while it waits for the next one.
    */
   put(key: string, body: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<ObjectInfo>
+  /** The pieces of the stream are the reader's own: their memory is used for nothing else, and he may give it back. */
   get(key: string, options?: { range?: ByteRange; signal?: AbortSignal }): Promise<Readable>
   head(key: string, options?: { signal?: AbortSignal }): Promise<ObjectInfo | undefined>
   delete(key: string, options?: { signal?: AbortSignal }): Promise<void>

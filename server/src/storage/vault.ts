@@ -75,7 +75,7 @@ export interface WritePartOptions {
 export interface Vault {
   /** Hashes, encrypts and stores in one pass; memory does not grow with size. Nothing stays behind after a failure. */
   write(options: WriteOptions): Promise<SealedObject>
-  /** Decrypted content; a changed, cut, swapped or stale byte ends the stream with Problem('object_damaged') before it is released. */
+  /** Decrypted content; a changed, cut, swapped or stale byte ends the stream with Problem('object_damaged') before it is released. The pieces are the reader's own. */
   read(object: SealedObject, options?: { range?: ByteRange; signal?: AbortSignal }): Promise<Readable>
   /** Removes the stored bytes. */
   remove(object: Pick<SealedObject, 'storeKey'>): Promise<void>
@@ -97,8 +97,8 @@ export interface Vault {
     parts: readonly PartSeal[],
     options?: { sha256?: string; onBytes?: (sizeBytes: number) => Promise<void> | undefined; signal?: AbortSignal },
   ): Promise<SealedObject>
-  /** The content of the parts 1 to n, which need not be an object yet. */
-  readParts(draft: ObjectDraft, parts: readonly PartSeal[], options?: { signal?: AbortSignal }): AsyncIterable<Buffer[]>
+  /** The content of the parts 1 to n, which need not be an object yet. The pieces are the reader's own. */
+  readParts(draft: ObjectDraft, parts: readonly PartSeal[], options?: { signal?: AbortSignal }): AsyncIterable<Buffer>
   /** Removes whatever lies at the place of a draft but does not belong to these parts. Answers how many that were. */
   removeStrayParts(draft: Pick<ObjectDraft, 'storeKey'>, parts: readonly PartSeal[]): Promise<number>
 }

@@ -17,6 +17,7 @@ export interface UploadFields {
 export interface FormFile {
   /** As the sender gave it. */
   name: string
+  /** Each piece is valid until the next is asked for. */
   content: AsyncIterable<Buffer>
   /** The fields that came before it; more may follow. */
   fieldsBefore: Readonly<UploadFields>
@@ -100,7 +101,7 @@ async function readText(part: FormPart, bytesMax: number): Promise<string> {
   for await (const chunk of part.content) {
     sizeBytes += chunk.length
     if (sizeBytes > bytesMax) throw invalid(`The part "${part.name}" is longer than ${bytesMax} bytes.`)
-    chunks.push(chunk)
+    chunks.push(Buffer.from(chunk)) // Copied, because the piece ends with the next one.
   }
   return Buffer.concat(chunks).toString('utf8')
 }

@@ -2,14 +2,17 @@
 // tail that could still be the beginning of a delimiter, so memory depends on neither size nor speed. Names are read as
 // browsers write them (WHATWG: %22, %0D and %0A stand for themselves, all else is raw UTF-8).
 
-import { Readable } from 'node:stream'
 import { invariant, Problem } from '../platform/problem.ts'
+import { requestPieces } from './request-pieces.ts'
 
 export interface FormPart {
   readonly name: string
   /** As the sender gave it, path and all; undefined for a part that is not a file. Null when its bytes are not UTF-8. */
   readonly fileName: string | null | undefined
-  /** Ends with the part. It must be read to its end, or given up with the form, before the next part is asked for. */
+  /**
+   * Ends with the part. It must be read to its end, or given up with the form, before the next part is asked for. Each
+   * piece is valid until the next is asked for.
+   */
   readonly content: AsyncIterable<Buffer>
 }
 
@@ -61,8 +64,7 @@ class Input {
   insidePart = false
   readonly #chunks: AsyncIterator<Uint8Array>
   constructor(body: AsyncIterable<Uint8Array>) {
-    // A request that was given up must stay open: its refusal has still to be written to the same connection.
-    this.#chunks = body instanceof Readable ? body.iterator({ destroyOnReturn: false }) : body[Symbol.asyncIterator]()
+    this.#chunks = requestPieces(body)
   }
 
   /** The next bytes of the body, undefined at its end. Throws Problem('upload_incomplete') when it was cut. */
@@ -78,10 +80,11 @@ class Input {
 
   /** Reads on. Throws Problem('upload_incomplete') at the end of the body. */
   async more(): Promise<void> {
+    const held = Buffer.from(this.buffered) // Copied, because it is of a piece that ends with the next one.
     const chunk = await this.#pull()
     if (chunk === undefined)
       throw new Problem('upload_incomplete', { detail: 'The form ended without its last delimiter.' })
-    this.buffered = this.buffered.length === 0 ? chunk : Buffer.concat([this.buffered, chunk])
+    this.buffered = held.length === 0 ? chunk : Buffer.concat([held, chunk])
   }
 
   /** Reads what follows the form and drops it, so that the connection can be used again. */

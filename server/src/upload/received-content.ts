@@ -9,26 +9,22 @@ export interface Peeked {
   whole: AsyncIterable<Buffer>
 }
 
-/** Reads the beginning without losing it. */
+/** Reads the beginning without losing it. Each piece of the whole is valid until the next is asked for. */
 export async function peekContent(content: AsyncIterable<Buffer>, bytesCount: number): Promise<Peeked> {
   const chunks = content[Symbol.asyncIterator]()
-  const held: Buffer[] = []
-  let heldBytes = 0
-  while (heldBytes < bytesCount) {
+  let head = Buffer.alloc(0)
+  while (head.length < bytesCount) {
     const { done, value } = await chunks.next()
     if (done === true) break
-    held.push(value)
-    heldBytes += value.length
+    // Copied, because the piece ends with the next call.
+    head = Buffer.concat([head, value])
   }
-  return { head: Buffer.concat(held), whole: resume(held, chunks) }
+  return { head, whole: resume(head, chunks) }
 }
 
-async function* resume(held: Buffer[], chunks: AsyncIterator<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+async function* resume(head: Buffer, chunks: AsyncIterator<Buffer>): AsyncGenerator<Buffer, void, undefined> {
   try {
-    while (held.length > 0) {
-      // The condition has just found one.
-      yield held.shift()!
-    }
+    if (head.length > 0) yield head
     for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value
   } finally {
     await chunks.return?.()

@@ -206,9 +206,9 @@ async function* joinPartials(
       return session && { session, parts: await listParts(tx, keyOf(session)) }
     })
     if (source === undefined) throw new Problem('not_found', { detail: 'A partial upload is gone.' })
-    for await (const pieces of vault.readParts(draftOf(source.session), source.parts)) {
+    for await (const piece of vault.readParts(draftOf(source.session), source.parts)) {
       await keepLease()
-      yield* pieces
+      yield piece
     }
   }
 }

@@ -8,6 +8,7 @@ import type { Tx } from '../platform/database.ts'
 import { Problem } from '../platform/problem.ts'
 import type { RequestContext, RouteGroup, StreamAnswer } from '../platform/routes.ts'
 import { readFields } from './form.ts'
+import { requestPieces } from './request-pieces.ts'
 import {
   checkTusVersion,
   readBytesField,
@@ -136,7 +137,7 @@ async function appendBody(
   const checksum = readUploadChecksum(headers)
   return sessions.append(principal.tenantId, uploadId, {
     offsetBytes,
-    content: body,
+    content: requestPieces(body),
     log,
     ...(sizeBytes !== undefined && { sizeBytes }),
     ...(contentBytes !== undefined && { contentBytes }),

@@ -5,6 +5,7 @@ import type { RouteGroup } from '../platform/routes.ts'
 import { aboutFile } from './about-file.ts'
 import { readContentDigest, type PartUploads } from './part-uploads.ts'
 import type { PartUrls } from './part-url.ts'
+import { requestPieces } from './request-pieces.ts'
 import { readBytesField } from './tus-headers.ts'
 import { toUploadResource } from './upload-resource.ts'
 import type { UploadSessions } from './upload-sessions.ts'
@@ -75,7 +76,14 @@ export function uploadSessionRoutes(deps: UploadSessionRouteDependencies): Route
       const contentBytes = readBytesField(headers, 'content-length')
       if (contentBytes === undefined && headers['transfer-encoding'] === undefined)
         throw new Problem('upload_part_invalid', { detail: 'The request has no body.' })
-      return partUploads.put({ part, content: body, contentBytes, signal, log, ...(sha256 && { sha256 }) })
+      return partUploads.put({
+        part,
+        content: requestPieces(body),
+        contentBytes,
+        signal,
+        log,
+        ...(sha256 && { sha256 }),
+      })
     },
 
     completeUpload: async ({ params }, { principal }) => partUploads.complete(principal.tenantId, params.upload_id),

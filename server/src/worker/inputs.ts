@@ -5,6 +5,7 @@ import { closeSync, openSync, writev } from 'node:fs'
 import path from 'node:path'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
+import { releaseBytes } from '../platform/owned-bytes.ts'
 import { Problem } from '../platform/problem.ts'
 import type { InputFile } from '../pipeline/processor.ts'
 import type { TaskAssignment, TaskInputFile } from '../processing/task.ts'
@@ -75,4 +76,5 @@ async function writeEverything(descriptor: number, pieces: Buffer[]): Promise<vo
   const { bytesWritten } = await writePieces(descriptor, pieces)
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
   if (bytesWritten < length) await writeEverything(descriptor, [Buffer.concat(pieces).subarray(bytesWritten)])
+  for (const piece of pieces) releaseBytes(piece)
 }

@@ -45,7 +45,8 @@ export function createMemoryStore(): ObjectStore & { objects: Map<string, Buffer
   }
 }
 
-/** Pieces of a length that fits no chunk, as a network would give them. */
+/** Pieces of a length that fits no chunk, as a network would give them, with memory of their own. */
 function* inPieces(content: Buffer): Generator<Buffer> {
-  for (let offset = 0; offset < content.length; offset += 10_007) yield content.subarray(offset, offset + 10_007)
+  for (let offset = 0; offset < content.length; offset += 10_007)
+    yield Buffer.from(content.subarray(offset, offset + 10_007))
 }
