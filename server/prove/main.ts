@@ -6,9 +6,11 @@ import { proveCanaries } from '../../test/prove/canaries.ts'
 import { proveCutUploads } from '../../test/prove/cut-uploads.ts'
 import { runCorruptions } from '../src/storage/testing/corruptions.ts'
 import { runStoreFaults } from '../src/storage/testing/store-faults.ts'
+import { runBatch } from './batch.ts'
 import type { Proof } from './proof.ts'
 import { runRebalance } from './rebalance.ts'
 import { runRotation } from './rotation.ts'
+import { runThumbnails } from './thumbnails.ts'
 
 const proofs: Record<string, Proof> = {
   corruptions: {
@@ -52,6 +54,26 @@ const proofs: Record<string, Proof> = {
     async run({ count, shape }) {
       const report = await proveCanaries({ count, house: { shape } })
       return { report, holds: report.faults.length === 0 }
+    },
+  },
+  batch: {
+    summary: 'one batch over so many files, with steps that do nothing, while another tenant sends single files',
+    countDefault: 100_000,
+    uses: ['postgres15'],
+    async run({ count, tell }) {
+      const report = await runBatch(count, tell)
+      const { files, succeeded, memoryMb, other } = report
+      const isFlat = memoryMb.secondHalfMost < memoryMb.firstHalfMost * 1.3
+      return { report, holds: succeeded === files && isFlat && other.ended === other.jobs }
+    },
+  },
+  'batch-thumbnails': {
+    summary: 'the same with real pictures, on the product as it is started',
+    countDefault: 1_000,
+    uses: ['postgres15'],
+    async run({ count, tell }) {
+      const report = await runThumbnails(count, tell)
+      return { report, holds: report.succeeded === report.files }
     },
   },
   'cut-uploads': {
@@ -100,7 +122,9 @@ async function main(): Promise<number> {
     return values.help === true ? 0 : 1
   }
   const seed = Number(values.seed ?? Date.now() % 1_000_000)
-  const uses = [...(proof.uses ?? []), ...(isSplit ? splitParts : [])]
+  const isNamed = (key: ServerKey): boolean =>
+    key === 'postgres15' && process.env['MILLRACE_TEST_DATABASE_URL'] !== undefined
+  const uses = [...(proof.uses ?? []), ...(isSplit ? splitParts : [])].filter((key) => !isNamed(key))
   const { states, stop } = await startServers(await findParts(), uses)
   for (const key of uses) {
     const state = states[key]

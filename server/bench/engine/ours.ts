@@ -63,7 +63,7 @@ export function startSlots(
   slots: number,
   run: (task: TaskAssignment) => Promise<void>,
   /** Once per task whose result was written. */
-  written: () => void = () => {},
+  written: (task: TaskAssignment) => void = () => {},
 ): { stop(): Promise<void> } {
   const stopping = new AbortController()
   const running = new Set<Promise<void>>()
@@ -77,7 +77,7 @@ export function startSlots(
       for (const task of tasks) {
         const ended: Promise<void> = run(task)
           .then(async () => {
-            if (await house.desk.report(task, done())) written()
+            if (await house.desk.report(task, done())) written(task)
           })
           .finally(() => running.delete(ended))
         running.add(ended)

@@ -4,7 +4,7 @@
 import { isJobEnded, type JobState } from '@millrace/contract'
 import { readEvents } from '../../../test/e2e/event-reader.ts'
 import { openHouse, type House, type HouseOptions } from '../../../test/e2e/house.ts'
-import { forEachAtOnce, upload } from '../../../test/e2e/jobs.ts'
+import { forEachAtOnce, upload, type UploadFields } from '../../../test/e2e/jobs.ts'
 import { countProcessorTime } from './processor-time.ts'
 
 export interface MeasuredRun {
@@ -20,7 +20,13 @@ export interface MeasuredHouse {
   /** How its processor time is counted. */
   readonly timeSource: string
   /** Uploads so many at once and waits until every job has completed. Throws when one did not. */
-  run(files: readonly { name: string; bytes: Uint8Array }[], atOnce: number): Promise<MeasuredRun>
+  run(
+    files: readonly { name: string; bytes: Uint8Array }[],
+    atOnce: number,
+    fields?: UploadFields,
+  ): Promise<MeasuredRun>
+  /** Processor time of all its processes so far. */
+  cpuSeconds(): number
   close(): Promise<void>
 }
 
@@ -36,7 +42,8 @@ export async function openMeasuredHouse(options: HouseOptions = {}): Promise<Mea
       await house.close()
       processorTime.close()
     },
-    async run(files, atOnce) {
+    cpuSeconds: () => processorTime.seconds(),
+    async run(files, atOnce, fields) {
       const sentMs = new Map<string, number>()
       const latenciesMs: number[] = []
       const abort = new AbortController()
@@ -55,7 +62,7 @@ export async function openMeasuredHouse(options: HouseOptions = {}): Promise<Mea
       const cpuBefore = processorTime.seconds()
       const startMs = performance.now()
       await forEachAtOnce(files, atOnce, async (file) => {
-        const { job_id: jobId } = await upload(house.client, file)
+        const { job_id: jobId } = await upload(house.client, file, fields)
         sentMs.set(jobId, performance.now())
       })
       await following

@@ -10,11 +10,13 @@ import type { BatchSource } from './batch-source.ts'
 
 /**
  * For the rest of the transaction: tables that have just been filled have no statistics, and a plan that was made while
- * they were small looks through all items for each of a chunk.
+ * they were small looks through all items for each of a chunk, or sorts all files of the tenant to find the next ones.
+ * What has been switched off counts as very dear, and what is dear would be compiled, which takes longer than it runs.
  */
 export async function pinPlans(sql: Sql): Promise<void> {
   await sql.query(
-    `select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)`,
+    `select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`,
   )
 }
 
