@@ -22,6 +22,7 @@ import { ScheduleChange, ScheduleOrder, ScheduleResource } from './resources/sch
 import { ImportSourceResource, UploadPartResource, UploadResource } from './resources/upload.ts'
 import {
   batchItemStates,
+  batchReportFormats,
   batchStates,
   jobStates,
   lanes,
@@ -759,9 +760,12 @@ export const operations = {
     method: 'GET',
     path: '/batches/{batch_id}/report',
     tag: 'batches',
-    summary: 'What became of each item, as CSV',
+    summary: 'What became of each item, as CSV or Parquet',
     params: BatchParams,
-    query: Type.Object({ state: Type.Optional(Type.Enum([...batchItemStates])) }),
+    query: Type.Object({
+      state: Type.Optional(Type.Enum([...batchItemStates])),
+      format: Type.Optional(Type.Enum([...batchReportFormats], { description: 'csv when left out.' })),
+    }),
     status: 200,
     responseType: 'application/octet-stream',
   },

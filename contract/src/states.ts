@@ -84,6 +84,8 @@ export type BatchItemState = (typeof batchItemStates)[number]
 
 export const manifestFormats = ['csv', 'jsonl'] as const
 export type ManifestFormat = (typeof manifestFormats)[number]
+export const batchReportFormats = ['csv', 'parquet'] as const
+export type BatchReportFormat = (typeof batchReportFormats)[number]
 
 /** What is asked of many at once. */
 export const controlKinds = ['replay_dead_letters', 'cancel_jobs'] as const

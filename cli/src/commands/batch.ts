@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import {
   batchItemStates,
+  batchReportFormats,
   batchStates,
   operationPath,
   operations,
@@ -206,14 +207,18 @@ const redrive = defineCommand({
 })
 
 const report = defineCommand({
-  summary: 'what became of each item, as CSV',
+  summary: 'what became of each item, as CSV or Parquet',
   operands: 'BATCH',
   operandsMin: 1,
-  options: { out: { value: 'PATH', help: 'file to write, else BATCH-report.csv here' } },
+  options: {
+    format: { value: 'FORMAT', help: `${batchReportFormats.join(' or ')}, else csv` },
+    out: { value: 'PATH', help: 'file to write, else BATCH-report.FORMAT here' },
+  },
   async run([id = ''], options, context) {
+    const format = readWord('format', options.format, batchReportFormats) ?? 'csv'
     const api = await context.api()
-    const target = path.resolve(context.cwd, options.out ?? `${safeSegment(id)}-report.csv`)
-    const at = operationPath(operations.getBatchReport, { params: { batch_id: id } })
+    const target = path.resolve(context.cwd, options.out ?? `${safeSegment(id)}-report.${format}`)
+    const at = operationPath(operations.getBatchReport, { params: { batch_id: id }, query: { format } })
     const open = () => api.once.fetchPath(at, { signal: context.signal })
     await downloadTo({ ...context, api }, { open, target })
     if (context.console.json) context.console.printJson({ batch_id: id, path: target })

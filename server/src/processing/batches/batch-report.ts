@@ -1,25 +1,28 @@
-// What became of each item, as CSV (RFC 4180): written while it is read from the database page by page, so that a report on
-// ten million items takes as much memory as one on ten.
+// What became of each item, as CSV (RFC 4180) or Parquet: written while it is read from the database page by page, so that
+// a report on ten million items takes as much memory as one on ten.
 
 import { Readable } from 'node:stream'
-import type { BatchItemState } from '@millrace/contract'
+import type { BatchItemState, BatchReportFormat } from '@millrace/contract'
 import type { Database } from '../../platform/database.ts'
-import { listItems } from './batch.sql.ts'
+import { writeParquet, type ParquetColumn, type ParquetValue } from '../../platform/parquet.ts'
+import { listItems, type ItemRow } from './batch.sql.ts'
 import { toItemResource } from './batch-resource.ts'
 
 const pageCount = 2_000
+/** Pages of a row group: readers of Parquet like them large, and its footer tells of each. */
+const groupPagesCount = 10
 const columns = [
-  'item',
-  'reference',
-  'file_id',
-  'file_name',
-  'state',
-  'code',
-  'detail',
-  'job_id',
-  'round',
-  'finished_at',
-]
+  { name: 'item', type: 'integer' },
+  { name: 'reference', type: 'text', optional: true },
+  { name: 'file_id', type: 'text', optional: true },
+  { name: 'file_name', type: 'text', optional: true },
+  { name: 'state', type: 'text' },
+  { name: 'code', type: 'text', optional: true },
+  { name: 'detail', type: 'text', optional: true },
+  { name: 'job_id', type: 'text', optional: true },
+  { name: 'round', type: 'integer' },
+  { name: 'finished_at', type: 'time', optional: true },
+] as const satisfies readonly ParquetColumn[]
 
 export interface ReportOrder {
   tenantId: number
@@ -27,36 +30,52 @@ export interface ReportOrder {
   state?: BatchItemState
 }
 
-/** Pages are read one by one, so items that end meanwhile are told as they are when their page is read. */
-export const readReport = (database: Database, order: ReportOrder): Readable => Readable.from(rows(database, order))
+export const reportContentTypes: Record<BatchReportFormat, string> = {
+  csv: 'text/csv; charset=utf-8; header=present',
+  parquet: 'application/vnd.apache.parquet',
+}
 
-async function* rows(database: Database, order: ReportOrder): AsyncGenerator<string> {
-  yield toLine(columns)
+/** Pages are read one by one, so items that end meanwhile are told as they are when their page is read. */
+export function readReport(database: Database, order: ReportOrder, format: BatchReportFormat = 'csv'): Readable {
+  const pages = readPages(database, order)
+  return Readable.from(format === 'csv' ? toCsv(pages) : writeParquet(columns, toGroups(pages)), { objectMode: false })
+}
+
+async function* readPages(database: Database, order: ReportOrder): AsyncGenerator<ParquetValue[][]> {
   for (let after = 0; ;) {
     const page = { ...order, after, limit: pageCount }
     const items = await database.withTenant(order.tenantId, (tx) => listItems(tx, page))
-    yield items.map((row) => toLine(cellsOf(row))).join('')
+    yield items.map(cellsOf)
     const last = items.at(-1)
     if (last === undefined || items.length < pageCount) return
     after = last.ordinal
   }
 }
 
-function cellsOf(row: Parameters<typeof toItemResource>[0]): string[] {
-  const item = toItemResource(row)
-  return [
-    String(item.ordinal),
-    item.reference ?? '',
-    item.file_id ?? '',
-    item.file_name ?? '',
-    item.state,
-    item.problem?.code ?? '',
-    item.problem?.detail ?? '',
-    item.job_id ?? '',
-    String(item.round),
-    item.finished_at ?? '',
-  ]
+/** In the order of the columns. */
+function cellsOf(row: ItemRow): ParquetValue[] {
+  const { ordinal, reference, file_id, file_name, state, problem, job_id, round } = toItemResource(row)
+  const { code = null, detail = null } = problem ?? {}
+  return [ordinal, reference, file_id, file_name, state, code, detail, job_id, round, row.finished_at]
 }
+
+async function* toCsv(pages: AsyncIterable<ParquetValue[][]>): AsyncGenerator<string> {
+  yield toLine(columns.map(({ name }) => name))
+  for await (const rows of pages) yield rows.map((cells) => toLine(cells.map(toText))).join('')
+}
+
+const toText = (value: ParquetValue): string => (value instanceof Date ? value.toISOString() : String(value ?? ''))
 
 const toLine = (cells: readonly string[]): string =>
   `${cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(',')}\r\n`
+
+async function* toGroups(pages: AsyncIterable<ParquetValue[][]>): AsyncGenerator<ParquetValue[][]> {
+  let group: ParquetValue[][] = []
+  for await (const rows of pages) {
+    group = group.concat(rows)
+    if (group.length < pageCount * groupPagesCount) continue
+    yield group
+    group = []
+  }
+  yield group
+}

@@ -5,7 +5,7 @@ import { decodeId, type RowId } from '../../platform/ids.ts'
 import { Problem } from '../../platform/problem.ts'
 import type { RequestContext, RouteGroup } from '../../platform/routes.ts'
 import { listBatches, listItems } from './batch.sql.ts'
-import { readReport } from './batch-report.ts'
+import { readReport, reportContentTypes } from './batch-report.ts'
 import { toBatchResource, toItemResource } from './batch-resource.ts'
 import type { BatchAct, Batches } from './batches.ts'
 
@@ -76,15 +76,16 @@ export function batchRoutes({
 
     getBatchReport: async ({ params, query }, { principal: { tenantId } }) => {
       const { id: batchId } = await batches.get(tenantId, batchIdOf(params))
+      const { format = 'csv' } = query
       return {
         kind: 'stream',
         status: 200,
         headers: {
-          'content-type': 'text/csv; charset=utf-8; header=present',
-          'content-disposition': `attachment; filename="${params.batch_id}-report.csv"`,
+          'content-type': reportContentTypes[format],
+          'content-disposition': `attachment; filename="${params.batch_id}-report.${format}"`,
           'x-content-type-options': 'nosniff',
         },
-        body: readReport(database, { tenantId, batchId, ...ofState(query.state) }),
+        body: readReport(database, { tenantId, batchId, ...ofState(query.state) }, format),
       }
     },
   }

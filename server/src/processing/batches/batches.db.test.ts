@@ -1,4 +1,4 @@
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 import type { BatchItemState, BatchOrder } from '@millrace/contract'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { encodeId, type RowId } from '../../platform/ids.ts'
@@ -133,6 +133,9 @@ describe('a batch over a manifest', () => {
     expect(rows[3]).toBe(`4,nonsense,,,failed,manifest_invalid,This is not the id of a file.,,1,${finished(rows[3]!)}`)
     expect(rows[4]).toContain('5,gone.csv,,,failed,not_found,')
     expect(rows[5]).toContain('failed,not_found,')
+    const parquet = await buffer(readReport(house.database, { tenantId, batchId: row.id }, 'parquet'))
+    expect(parquet.subarray(0, 4).toString() + parquet.subarray(-4).toString()).toBe('PAR1PAR1')
+    expect(parquet.includes('millrace')).toBe(true) // Cell by cell: platform/parquet.db.test.ts.
   })
 
   it('means the newest of several files with one name', async () => {
