@@ -11,6 +11,8 @@ import { toDefinition } from '../src/processing/testing/test-rows.ts'
 export interface BatchReport {
   files: number
   succeeded: number
+  /** Whether it was let run to its end. */
+  ended: boolean
   settings: Record<string, string>
   seconds: number
   filesPerSecond: number
@@ -26,7 +28,14 @@ export interface BatchReport {
 const slots = 50
 const tellEveryMs = 5_000
 
-export async function runBatch(filesCount: number, tell: (line: string) => void): Promise<BatchReport> {
+export interface BatchOptions {
+  filesCount: number
+  /** When it is over before the batch has ended, what has been done until then is told. */
+  minutesMax: number
+  tell: (line: string) => void
+}
+
+export async function runBatch({ filesCount, minutesMax, tell }: BatchOptions): Promise<BatchReport> {
   const house = await createEngineHouse()
   try {
     await addSlots(house, slots)
@@ -36,7 +45,7 @@ export async function runBatch(filesCount: number, tell: (line: string) => void)
     await addFiles(house, tenantId, filesCount)
     await house.usePipeline(tenantId, toDefinition({ only: { uses: 'transform.nothing' } }))
     const databaseBefore = await databaseBytes(house)
-    const run = await runAndWatch(house, { tenantId, filesCount, otherTenantId, otherFileId, tell })
+    const run = await runAndWatch(house, { tenantId, filesCount, minutesMax, otherTenantId, otherFileId, tell })
     const { seconds, memory, waitsMs, tenths } = run
     const sorted = waitsMs.toSorted((a, b) => a - b)
     const at = (share: number): number => Math.round(sorted[Math.floor((sorted.length - 1) * share)] ?? 0)
@@ -45,11 +54,12 @@ export async function runBatch(filesCount: number, tell: (line: string) => void)
     return {
       files: filesCount,
       succeeded: run.succeeded,
+      ended: run.ended,
       settings: await settingsOf(house),
       seconds: Math.round(seconds * 10) / 10,
-      filesPerSecond: Math.round(filesCount / seconds),
+      filesPerSecond: Math.round(run.succeeded / seconds),
       filesPerSecondByTenth: tenths,
-      processorMsPerFile: Math.round((run.processorMs / filesCount) * 1_000) / 1_000,
+      processorMsPerFile: Math.round((run.processorMs / run.succeeded) * 1_000) / 1_000,
       memoryMb: {
         start: toMb(memory[0] ?? 0),
         firstHalfMost: toMb(Math.max(...memory.slice(0, half))),
@@ -58,7 +68,7 @@ export async function runBatch(filesCount: number, tell: (line: string) => void)
       databaseMb: {
         before: toMb(databaseBefore),
         after: toMb(databaseAfter),
-        bytesPerFile: Math.round((databaseAfter - databaseBefore) / filesCount),
+        bytesPerFile: Math.round((databaseAfter - databaseBefore) / run.succeeded),
       },
       other: { jobs: run.othersCount, ended: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), mostMs: at(1) },
     }
@@ -72,8 +82,10 @@ async function addFiles({ database }: EngineHouse, tenantId: RowId<'tenant'>, fi
   const chunkCount = 100_000
   for (let from = 0; from < filesCount; from += chunkCount)
     await database.asSystem(
-      (tx) =>
-        tx.query(
+      async (tx) => {
+        // Rows that are made together refer to each other; a look for each would take longer than they do.
+        await tx.query(`select set_config('session_replication_role', 'replica', true)`)
+        await tx.query(
           `with objects as (
              insert into object select md5($1::bigint || '/' || n), $1::bigint, 'k', 100, 110, repeat('b', 64), '{}', '', 1, now()
              from generate_series($2::int + 1, $3::int) n returning id
@@ -85,21 +97,20 @@ async function addFiles({ database }: EngineHouse, tenantId: RowId<'tenant'>, fi
            insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by)
            select $1::bigint, id, 1, object_id, 'text/csv', 100, repeat('b', 64), 'system' from files`,
           [tenantId, from, Math.min(filesCount, from + chunkCount)],
-        ),
+        )
+      },
       { timeoutMs: 120_000 },
     )
 }
 
-interface Run {
+interface Run extends BatchOptions {
   tenantId: RowId<'tenant'>
-  filesCount: number
   otherTenantId: RowId<'tenant'>
   otherFileId: RowId<'file'>
-  tell: (line: string) => void
 }
 
 async function runAndWatch(house: EngineHouse, run: Run) {
-  const { tenantId, filesCount, otherTenantId, otherFileId, tell } = run
+  const { tenantId, filesCount, minutesMax, otherTenantId, otherFileId, tell } = run
   const principal = { tenantId, actor: 'system' as const }
   const sentMs: number[] = []
   const waitsMs: number[] = []
@@ -136,7 +147,7 @@ async function runAndWatch(house: EngineHouse, run: Run) {
   const sending = sendOthers()
   let toldMs = startMs
   let batch = row
-  while (batch.finished_at === null) {
+  while (batch.finished_at === null && performance.now() - startMs < minutesMax * 60_000) {
     await pause(200)
     memory.push(process.memoryUsage.rss())
     batch = await house.batches.get(tenantId, row.id)
@@ -162,6 +173,7 @@ async function runAndWatch(house: EngineHouse, run: Run) {
     seconds,
     processorMs: (user + system) / 1_000,
     succeeded: batch.items_succeeded,
+    ended: batch.finished_at !== null,
     memory,
     waitsMs,
     tenths,

@@ -7,6 +7,8 @@ export interface ProofOptions {
   count: number
   /** The same seed makes the same choices; what takes turns with the clock may still fall otherwise. */
   seed: number
+  /** For proofs that can tell how far they came. */
+  minutesMax: number
   shape: 'one-process' | 'split'
   /** A line for people, while it goes on. */
   tell: (line: string) => void

@@ -26,6 +26,7 @@ import { createScheduleKeeper } from './schedule-keeper.ts'
 import { createCanceller } from './canceller.ts'
 import { createDemand } from './demand.ts'
 import { createDuty } from './duty.ts'
+import { createKeptHistory } from './kept-history.ts'
 import { createLeader } from './leader.ts'
 import { createPromoter } from './promoter.ts'
 import { createRescuer, settleEach } from './rescuer.ts'
@@ -137,7 +138,7 @@ export function createMaintenance(deps: MaintenanceDependencies): Service[] {
 
 const createByteDuties = (
   deps: Parameters<typeof createTrash>[0] & SweepDependencies & ScrubDependencies,
-): Service[] => [createTrash(deps), createSweeper(deps), createScrubber(deps)]
+): Service[] => [createTrash(deps), createKeptHistory(deps), createSweeper(deps), createScrubber(deps)]
 
 const leasesCountMax = 100_000
 const releaseCountMax = 100

@@ -33,6 +33,11 @@ export const TenantLimitOverrides = Type.Object({
   open_uploads_count_max: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
   /** Read where the trash is emptied: files/erase.sql.ts. */
   trash_kept_days: Type.Optional(Type.Integer({ minimum: 0, maximum: 3_650 })),
+  /** What follows is read where it is done, maintenance/kept-history.ts: outputs and results of jobs that ended before. */
+  results_kept_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 36_500 })),
+  /** Jobs with all that they made, and batches. */
+  jobs_kept_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 36_500 })),
+  audit_kept_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 36_500 })),
   metadata_bytes_max: Type.Optional(Type.Integer({ minimum: 2, maximum: 1024 * 1024 })),
 })
 export type TenantLimitOverrides = Static<typeof TenantLimitOverrides>
