@@ -38,8 +38,8 @@ export function isInstalled() {
 /** Installs the lockfile's packages when needed; prints how far it is. Ends the process when npm fails. */
 export async function install() {
   if (isInstalled()) return
-  const wanted = Object.keys(JSON.parse(readFileSync(inProject('package-lock.json'), 'utf8')).packages).length
-  console.log(`Installing about ${wanted} packages (once; half a minute on a good line) …`)
+  const places = packagePlaces()
+  console.log(`Installing about ${places.length} packages (once; half a minute on a good line) …`)
   const started = Date.now()
   // npm's own reports of engines are about the Node that installs, not the one that will run.
   const npm = spawn('npm', ['ci', '--loglevel=error', '--no-progress'], {
@@ -48,7 +48,8 @@ export async function install() {
     shell: process.platform === 'win32',
   })
   const show = () => {
-    const line = `  ${countPackages()} packages in place, ${Math.round((Date.now() - started) / 1000)} s`
+    const count = places.filter((place) => existsSync(inProject(place, 'package.json'))).length
+    const line = `  ${count} packages in place, ${Math.round((Date.now() - started) / 1000)} s`
     if (process.stdout.isTTY) process.stdout.write(`\r${line}`)
     else console.log(line)
   }
@@ -62,15 +63,16 @@ export async function install() {
   }
 }
 
-function countPackages() {
-  const folder = inProject('node_modules')
-  if (!existsSync(folder)) return 0
-  let count = 0
-  for (const name of readdirSync(folder)) {
-    if (name.startsWith('@')) count += readdirSync(path.join(folder, name)).length
-    else if (!name.startsWith('.')) count++
-  }
-  return count
+/** Where the lockfile puts packages on this machine; those for another are left out. */
+function packagePlaces() {
+  const { packages } = JSON.parse(readFileSync(inProject('package-lock.json'), 'utf8'))
+  const suits = (list, own) => list === undefined || list.includes(own)
+  return Object.entries(packages)
+    .filter(
+      ([place, { link, os, cpu }]) =>
+        place.includes('node_modules/') && !link && suits(os, process.platform) && suits(cpu, process.arch),
+    )
+    .map(([place]) => place)
 }
 
 /** Builds the dashboard when it has not been built since its sources changed. */

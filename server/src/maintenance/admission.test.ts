@@ -3,7 +3,7 @@ import type { RowId } from '../platform/ids.ts'
 import { createMemoryStore } from '../processing/testing/memory-store.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import { createAdmission } from './admission.ts'
-import { toContractJob } from './testing/contract-job.ts'
+import { newJob } from '../processing/testing/test-rows.ts'
 import { createMemorySchedulerStore } from './testing/memory-scheduler-store.ts'
 
 /** Takes what is pushed away at once, as many workers would that nobody has seen yet. */
@@ -24,7 +24,7 @@ it('keeps a tenant’s cap even while it does not know how many workers there ar
   const { tables } = engine
   tables.tenants.set(tenantId, { weight: 1, runningMax, paused: false, virtualMs: [0, 0, 0] })
   const file = { tenantId, fileId: 1 as RowId<'file'>, pipelineVersionId: 1 }
-  await engine.transaction((tx) => tx.insertJob(toContractJob(file, { lane: 1, tasksCount: 100 })))
+  await engine.transaction((tx) => tx.insertJob(newJob(file, { lane: 1, tasksCount: 100 })))
   const leadership = await store.lead({ shard: 0, owner: 'us', epoch: undefined, leaseMs: 10_000 })
   const admission = createAdmission({
     store,

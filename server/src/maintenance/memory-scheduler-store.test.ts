@@ -1,7 +1,7 @@
 import type { RowId } from '../platform/ids.ts'
 import { createMemoryStore, freshFile } from '../processing/testing/memory-store.ts'
 import { describeSchedulerStore } from './scheduler-store.contract.ts'
-import { contractDefinition, toContractJob } from './testing/contract-job.ts'
+import { newJob, oneStepDefinition } from '../processing/testing/test-rows.ts'
 import { createMemorySchedulerStore } from './testing/memory-scheduler-store.ts'
 
 describeSchedulerStore('the duties’ store in memory', async () => {
@@ -21,11 +21,11 @@ describeSchedulerStore('the duties’ store in memory', async () => {
     async addJob({ tenantId, ...job }) {
       const pipelineVersionId = ++lastId
       const fileId = ++lastId as RowId<'file'>
-      tables.definitions.set(pipelineVersionId, contractDefinition)
+      tables.definitions.set(pipelineVersionId, oneStepDefinition)
       const object = { sizeBytes: 100, sha256: 'b'.repeat(64), objectId: '0'.repeat(32) }
       const named = { fileId, version: 1, name: 'data.csv', contentType: 'text/csv', depth: 0 }
       tables.files.set(fileId, { ...named, ...object, ...freshFile() })
-      return engine.transaction((tx) => tx.insertJob(toContractJob({ tenantId, fileId, pipelineVersionId }, job)))
+      return engine.transaction((tx) => tx.insertJob(newJob({ tenantId, fileId, pipelineVersionId }, job)))
     },
     seeWorker: async (name, slots) => scheduler.seeWorker(name, slots),
     passTime: async (ms) => void (nowMs += ms),

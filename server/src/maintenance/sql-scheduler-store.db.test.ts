@@ -1,7 +1,7 @@
 import { createEngineHouse } from '../processing/testing/engine-house.ts'
 import { describeSchedulerStore } from './scheduler-store.contract.ts'
 import { createSqlSchedulerStore } from './sql-scheduler-store.ts'
-import { contractDefinition, toContractJob } from './testing/contract-job.ts'
+import { newJob, oneStepDefinition } from '../processing/testing/test-rows.ts'
 
 describeSchedulerStore('the duties’ store over the database', async () => {
   const house = await createEngineHouse({ maintained: false })
@@ -20,8 +20,8 @@ describeSchedulerStore('the duties’ store over the database', async () => {
     },
     async addJob({ tenantId, ...job }) {
       const fileId = await house.addFile(tenantId)
-      const pipelineVersionId = await house.usePipeline(tenantId, contractDefinition)
-      return store.transaction((tx) => tx.insertJob(toContractJob({ tenantId, fileId, pipelineVersionId }, job)))
+      const pipelineVersionId = await house.usePipeline(tenantId, oneStepDefinition)
+      return store.transaction((tx) => tx.insertJob(newJob({ tenantId, fileId, pipelineVersionId }, job)))
     },
     async seeWorker(name, slots) {
       await database.query(

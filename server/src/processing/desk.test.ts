@@ -7,6 +7,7 @@ import { createTaskDesk } from './desk.ts'
 import type { Engine } from './engine.ts'
 import type { TaskAssignment } from './task.ts'
 import { createMemoryStore } from './testing/memory-store.ts'
+import { testInput } from './testing/test-rows.ts'
 
 const task = (epoch: number): TaskAssignment => ({
   taskId: 1,
@@ -17,15 +18,7 @@ const task = (epoch: number): TaskAssignment => ({
   ordinal: 0,
   attempt: 1,
   attemptsMax: 3,
-  input: {
-    processor: 'transform.a',
-    stage: 'transform',
-    parameters: {},
-    files: [],
-    timeoutMs: 1,
-    memoryBytes: 1,
-    backoff: { initial_ms: 1, max_ms: 1 },
-  },
+  input: testInput,
   file: { fileId: 1, name: '', contentType: '', sizeBytes: 0, sha256: '', metadata: {}, depth: 0 },
   results: {},
 })

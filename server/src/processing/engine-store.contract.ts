@@ -2,9 +2,9 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RowId } from '../platform/ids.ts'
-import type { EngineStep, EngineStore, NewJob, NewTask, Settlement, TaskFence } from './engine-store.ts'
+import type { EngineStore, NewJob, Settlement, TaskFence } from './engine-store.ts'
 import type { PipelineDefinition } from './definition.ts'
-import { testObject, toDefinition } from './testing/test-rows.ts'
+import { newJob, newTask, testObject, toDefinition } from './testing/test-rows.ts'
 
 export interface StoredTask {
   id: number
@@ -52,56 +52,8 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
       jobId = await insertJob(3)
     })
 
-    const newTask = (ordinal: number): NewTask => ({
-      tenantId: file.tenantId,
-      jobId: 0 as RowId<'job'>,
-      step: 'first',
-      ordinal,
-      lane: 1,
-      rank: ordinal * 10,
-      costMs: 10,
-      attemptsMax: 3,
-      input: {
-        processor: 'transform.a',
-        stage: 'transform',
-        parameters: {},
-        files: [],
-        timeoutMs: 1,
-        memoryBytes: 1,
-        backoff: { initial_ms: 1, max_ms: 1 },
-      },
-    })
-    const newStep = (stepName: string, position: number, tasksCount: number): EngineStep => ({
-      jobId: 0 as RowId<'job'>,
-      name: stepName,
-      position,
-      state: 'waiting',
-      tasksTotal: tasksCount,
-      tasksPending: tasksCount,
-      tasksFailed: 0,
-      expandedTo: null,
-      problem: null,
-    })
     const insertJob = (tasksCount: number): Promise<RowId<'job'>> =>
-      under.store.transaction((tx) =>
-        tx.insertJob({
-          ...file,
-          fileVersion: 1,
-          parentJobId: null,
-          lane: 1,
-          state: 'queued',
-          stepsPending: 2,
-          progressPercent: 0,
-          recordsCount: null,
-          problem: null,
-          virtualMs: 0,
-          tasksMoving: false,
-          remainingMs: 100,
-          createdBy: 'system',
-          steps: [newStep('first', 0, tasksCount), newStep('parts', 1, 0)],
-          tasks: Array.from({ length: tasksCount }, (_, ordinal) => newTask(ordinal)),
-        }),
-      )
+      under.store.transaction((tx) => tx.insertJob(newJob(file, { tasksCount, more: ['parts'] })))
     const claim = (fences: readonly TaskFence[]) => under.store.claimTasks({ fences, leaseMs, worker: 'worker_1' })
     const settle = (settlements: Settlement[]) => under.store.transaction((tx) => tx.settleTasks(settlements))
     const succeed = (fence: TaskFence): Settlement => ({
@@ -273,7 +225,15 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
       await under.store.transaction((tx) => tx.insertOutputs([0, 1, 2, 3, 4].map(output)))
       const expand = (afterOutputId: number) =>
         under.store.transaction((tx) =>
-          tx.expandStep({ ...newTask(0), jobId, step: 'parts', each: 'first', rank: 1_000, afterOutputId, limit: 3 }),
+          tx.expandStep({
+            ...newTask(file.tenantId, 0),
+            jobId,
+            step: 'parts',
+            each: 'first',
+            rank: 1_000,
+            afterOutputId,
+            limit: 3,
+          }),
         )
       const piece = await expand(0)
       expect(piece.count).toBe(3)

@@ -5,7 +5,7 @@ import { deepMail, mail } from '../testing/mail-file.ts'
 import { docx, epub, openDocument, pptx } from '../testing/office-files.ts'
 import { encryptedPdf, pdf, pdfOfObjects } from '../testing/pdf-file.ts'
 import { runProcessor, type TestFile } from '../testing/run-processor.ts'
-import { zipFile } from '../testing/zip-file.ts'
+import { zipOf } from '../testing/archives.ts'
 import { run } from './document-text.run.ts'
 
 const office = 'application/vnd.openxmlformats-officedocument'
@@ -282,8 +282,8 @@ test('files that are not what they are called are refused', async () => {
   for (const name of ['a.pdf', 'a.docx', 'a.pptx', 'a.xlsx', 'a.odt', 'a.epub', 'a.rtf', 'a.eml', 'a.txt'])
     expect([name, await refused(fileOf(name, randomBytes(20_000)))]).toEqual([name, 'file_unreadable'])
   expect(await refused(fileOf('a.pdf', Buffer.alloc(0)))).toBe('file_empty')
-  expect(await refused(fileOf('a.docx', zipFile([{ name: 'x', content: 'y' }])))).toBe('file_unreadable')
-  expect(await refused(fileOf('a.zip', zipFile([{ name: 'x', content: 'y' }])))).toBe('file_type_unsupported')
+  expect(await refused(fileOf('a.docx', zipOf([{ name: 'x', content: 'y' }])))).toBe('file_unreadable')
+  expect(await refused(fileOf('a.zip', zipOf([{ name: 'x', content: 'y' }])))).toBe('file_type_unsupported')
   // Content decides, not the name.
   expect((await taken(fileOf('a.docx', pdf([{ lines: ['really a PDF'] }])))).text).toBe('really a PDF\n')
 })
@@ -353,9 +353,9 @@ test('a document that unpacks to far more than it is, or claims to, is refused',
     documentXml: `<w:document xmlns:w="w"><w:body>${'<w:p><w:r><w:t>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa</w:t></w:r></w:p>'.repeat(400_000)}`,
   })
   expect((await taken(fileOf('a.docx', bomb), { characters: 1000 })).result).toMatchObject({ truncated: true })
-  const liar = zipFile([
+  const liar = zipOf([
     { name: '[Content_Types].xml', content: '' },
-    { name: 'word/document.xml', content: '<w:t>x</w:t>', claimedBytes: 2 ** 31 },
+    { name: 'word/document.xml', content: '<w:t>x</w:t>', claimed: { sizeBytes: 2 ** 31 } },
   ])
   expect(await refused(fileOf('a.docx', liar))).toBe('file_too_complex')
 })

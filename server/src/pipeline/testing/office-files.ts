@@ -1,6 +1,6 @@
 // Writes small documents of the office formats for tests: as little as their readers, ours and others, need.
 
-import { zipFile, type ZipPart } from './zip-file.ts'
+import { zipOf, type ZipMember } from './archives.ts'
 
 export const xml = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
@@ -31,14 +31,14 @@ export function docx(options: {
   title?: string
   /** Replaces the text part. */
   documentXml?: string
-  more?: ZipPart[]
+  more?: ZipMember[]
 }): Buffer {
   const paragraph = (text: string): string => `<w:p><w:r><w:t xml:space="preserve">${xml(text)}</w:t></w:r></w:p>`
   const row = (cells: string[]): string =>
     `<w:tr>${cells.map((cell) => `<w:tc>${paragraph(cell)}</w:tc>`).join('')}</w:tr>`
   const table = options.table === undefined ? '' : `<w:tbl>${options.table.map(row).join('')}</w:tbl>`
   const body = options.paragraphs.map(paragraph).join('') + table
-  return zipFile([
+  return zipOf([
     { name: '[Content_Types].xml', content: contentTypes({ 'word/document.xml': `${wordTypes}.document.main+xml` }) },
     { name: '_rels/.rels', content: relationships([{ type: 'officeDocument', target: 'word/document.xml' }]) },
     {
@@ -59,7 +59,7 @@ export function pptx(slides: { text: string; notes?: string }[]): Buffer {
       .split('\n')
       .map((line) => `<a:p><a:r><a:t>${xml(line)}</a:t></a:r></a:p>`)
       .join('')}</p:txBody></p:sp></p:spTree></p:cSld></p:${root}>`
-  const parts = slides.flatMap(({ text, notes }, index): ZipPart[] => [
+  const parts = slides.flatMap(({ text, notes }, index): ZipMember[] => [
     { name: `ppt/slides/slide${index + 1}.xml`, content: drawing(text, 'sld') },
     ...(notes === undefined
       ? []
@@ -72,7 +72,7 @@ export function pptx(slides: { text: string; notes?: string }[]): Buffer {
         ]),
   ])
   const ids = slides.map((_, index) => `<p:sldId id="${256 + index}" r:id="rId${index + 1}"/>`).join('')
-  return zipFile([
+  return zipOf([
     { name: '[Content_Types].xml', content: contentTypes({}) },
     { name: '_rels/.rels', content: relationships([{ type: 'officeDocument', target: 'ppt/presentation.xml' }]) },
     {
@@ -99,8 +99,8 @@ export function openDocument(
   const names = ['office', 'text', 'table', 'draw']
     .map((name) => `xmlns:${name}="urn:oasis:names:tc:opendocument:xmlns:${name === 'draw' ? 'drawing' : name}:1.0"`)
     .join(' ')
-  return zipFile([
-    { name: 'mimetype', content: `application/vnd.oasis.opendocument.${type}`, stored: true },
+  return zipOf([
+    { name: 'mimetype', content: `application/vnd.oasis.opendocument.${type}`, method: 'stored' },
     {
       name: 'content.xml',
       content: `${head}<office:document-content ${names} office:version="1.3"><office:body><office:${type}>${body}</office:${type}></office:body></office:document-content>`,
@@ -121,11 +121,11 @@ export function openDocument(
 /** A book of chapters in XHTML; `href` may claim any place for a chapter. */
 export function epub(
   chapters: { title: string; html: string; href?: string }[],
-  options: { more?: ZipPart[] } = {},
+  options: { more?: ZipMember[] } = {},
 ): Buffer {
   const name = (index: number): string => `chapter${index + 1}.xhtml`
-  return zipFile([
-    { name: 'mimetype', content: 'application/epub+zip', stored: true },
+  return zipOf([
+    { name: 'mimetype', content: 'application/epub+zip', method: 'stored' },
     {
       name: 'META-INF/container.xml',
       content: `${head}<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles><rootfile full-path="OEBPS/content.opf" media-type="application/oebps-package+xml"/></rootfiles></container>`,
@@ -147,4 +147,15 @@ export function epub(
     })),
     ...(options.more ?? []),
   ])
+}
+
+/** The container that Office wraps a document in when a password protects it. */
+export function encryptedOfficeFile(): Buffer {
+  const bytes = Buffer.alloc(512 * 4)
+  bytes.write('\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'latin1')
+  bytes.writeUInt16LE(9, 30)
+  bytes.writeUInt32LE(1, 44)
+  bytes.writeUInt32LE(1, 48)
+  bytes.write('EncryptedPackage', 1024, 'utf16le')
+  return bytes
 }

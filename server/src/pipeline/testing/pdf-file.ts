@@ -65,8 +65,17 @@ function contentOf({
   return lines.length === 0 ? drawn : `${drawn}BT /F 12 Tf 14 TL 50 ${heightPoints - 60} Td ${text} ET`
 }
 
+export interface PdfOptions {
+  title?: string
+  /** Dictionary of an encryption, as it is written; nothing is encrypted by it. */
+  encryption?: string
+  /** In hexadecimal, as an encryption needs it. */
+  id?: string
+}
+
 /** Objects 1 to 5 are catalogue, page tree, font, image and properties; pages follow with their contents. */
-export function pdf(pages: readonly PdfPageContent[], options: { title?: string } = {}): Buffer {
+export function pdf(pages: readonly PdfPageContent[], options: PdfOptions = {}): Buffer {
+  const { title = '', encryption, id = '00112233' } = options
   const firstPage = 6
   const kids = pages.map((_, index) => `${firstPage + index * 2} 0 R`).join(' ')
   const grey = Buffer.alloc(8 * 8, 0x80)
@@ -76,21 +85,19 @@ export function pdf(pages: readonly PdfPageContent[], options: { title?: string 
       `<< /Type /Pages /Count ${pages.length} /Kids [${kids}] >>`,
       '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>',
       stream(grey, '/Type /XObject /Subtype /Image /Width 8 /Height 8 /ColorSpace /DeviceGray /BitsPerComponent 8'),
-      `<< /Title (${escape(options.title ?? '')}) /Author (Ada Writer) >>`,
+      `<< /Title (${escape(title)}) /Author (Ada Writer) >>`,
       ...pages.flatMap((page, index) => [
         `<< /Type /Page /Parent 2 0 R /MediaBox [0 0 ${page.widthPoints ?? 595} ${page.heightPoints ?? 842}] /Contents ${firstPage + index * 2 + 1} 0 R /Resources << /Font << /F 3 0 R >> /XObject << /I 4 0 R >> >> >>`,
         stream(contentOf(page)),
       ]),
     ],
-    '/Info 5 0 R',
+    encryption === undefined ? '/Info 5 0 R' : `/Info 5 0 R /ID [<${id}> <${id}>] /Encrypt ${encryption}`,
   )
 }
 
 /** A PDF that says of itself that a password is needed (standard handler, revision 3, keys of no password known). */
 export function encryptedPdf(): Buffer {
   const key = 'ab'.repeat(32)
-  return pdfOfObjects(
-    ['<< /Type /Catalog /Pages 2 0 R >>', '<< /Type /Pages /Count 0 /Kids [] >>'],
-    `/ID [<00112233445566778899aabbccddeeff> <00112233445566778899aabbccddeeff>] /Encrypt << /Filter /Standard /V 2 /R 3 /Length 128 /P -44 /O <${key}> /U <${key}> >>`,
-  )
+  const encryption = `<< /Filter /Standard /V 2 /R 3 /Length 128 /P -44 /O <${key}> /U <${key}> >>`
+  return pdf([], { encryption, id: '00112233445566778899aabbccddeeff' })
 }

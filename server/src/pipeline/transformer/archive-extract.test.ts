@@ -2,7 +2,7 @@ import { deflateRawSync, gzipSync, zstdCompressSync, crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { tarMember, tarOf, zipEnd, zipOf, type TarMember, type ZipMember } from '../testing/archives.ts'
 import { noise, truncations } from '../testing/damage.ts'
-import { docxOf } from '../testing/documents.ts'
+import { docx } from '../testing/office-files.ts'
 import { testPicture } from '../testing/pictures.ts'
 import { runProcessor } from '../testing/run-processor.ts'
 import { run } from './archive-extract.run.ts'
@@ -35,7 +35,7 @@ const contents: ZipMember[] = [
   { name: 'data.csv', content: 'a,b\n1,2\n' },
   { name: 'folder/' },
   { name: 'folder/photo.jpg', content: photo, method: 'stored' },
-  { name: 'folder/letter.docx', content: docxOf() },
+  { name: 'folder/letter.docx', content: docx({ paragraphs: ['Hello'] }) },
   { name: '__MACOSX/._data.csv', content: 'x' },
 ]
 const asTar = tarOf([
@@ -54,7 +54,7 @@ describe('members', () => {
         'folder/letter.docx',
         'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
         'file',
-        docxOf().length,
+        docx({ paragraphs: ['Hello'] }).length,
       ],
     ])
     expect(outputs[1]?.bytes.equals(photo)).toBe(true)

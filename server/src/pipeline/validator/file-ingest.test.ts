@@ -2,7 +2,8 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { tarOf, zipEnd, zipOf } from '../testing/archives.ts'
 import { noise, truncations } from '../testing/damage.ts'
-import { docxOf, encryptedOfficeFile, pdfOf } from '../testing/documents.ts'
+import { docx, encryptedOfficeFile } from '../testing/office-files.ts'
+import { pdf } from '../testing/pdf-file.ts'
 import { isoBox, mp3Of, mp4Of, oggPage, wavOf } from '../testing/media.ts'
 import { claimedPng, manyFramesGif, testPicture } from '../testing/pictures.ts'
 import { runProcessor } from '../testing/run-processor.ts'
@@ -54,8 +55,12 @@ const whole: [name: string, bytes: Buffer, type: string][] = [
     Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg"><g>${'<path d="M0 0"/>'.repeat(9)}</g></svg>`),
     'image/svg+xml',
   ],
-  ['a.pdf', pdfOf(), 'application/pdf'],
-  ['a.docx', docxOf(), 'application/vnd.openxmlformats-officedocument.wordprocessingml.document'],
+  ['a.pdf', pdf([{ lines: ['Hello'] }]), 'application/pdf'],
+  [
+    'a.docx',
+    docx({ paragraphs: ['Hello'] }),
+    'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
+  ],
   ['a.zip', zipOf(members), 'application/zip'],
   ['a.tar', tarOf([{ name: 'a.txt', content: noise(30_000) }]), 'application/x-tar'],
   ['a.tgz', gzipSync(tarOf([{ name: 'a.txt', content: noise(2000) }])), 'application/gzip'],
@@ -170,9 +175,9 @@ describe('a protected file', () => {
     expect(await refusal(encryptedOfficeFile(), 'a.docx')).toBe('file_encrypted')
     expect(await refusal(zipOf([{ name: 'a', content: 'x', flags: 1 }]), 'a.zip')).toBe('file_encrypted')
     const foreign = '<< /Filter /Adobe.PubSec /V 4 >>'
-    expect(await refusal(pdfOf({ encryption: foreign }), 'a.pdf')).toBe('file_encrypted')
+    expect(await refusal(pdf([{ lines: ['Hello'] }], { encryption: foreign }), 'a.pdf')).toBe('file_encrypted')
     const asks = `<< /Filter /Standard /V 1 /R 2 /P -4 /O <${'00'.repeat(32)}> /U <${'11'.repeat(32)}> >>`
-    expect(await refusal(pdfOf({ encryption: asks }), 'a.pdf')).toBe('file_encrypted')
+    expect(await refusal(pdf([{ lines: ['Hello'] }], { encryption: asks }), 'a.pdf')).toBe('file_encrypted')
   })
 })
 
@@ -238,7 +243,7 @@ describe('a PDF that is protected against changes only', () => {
   ]
   it.each(pairs)('by revision %s opens, and does not when a password is asked for', async (_, open, closed) => {
     const outcomes = [open, closed].map(([dictionary, id]) =>
-      refusal(pdfOf({ encryption: `<< /Filter /Standard ${dictionary} >>`, id }), 'a.pdf'),
+      refusal(pdf([{ lines: ['Hello'] }], { encryption: `<< /Filter /Standard ${dictionary} >>`, id }), 'a.pdf'),
     )
     expect(await Promise.all(outcomes)).toEqual(['done', 'file_encrypted'])
   })
@@ -267,7 +272,7 @@ describe('a file that is two things', () => {
   const shelf = zipOf([{ name: 'a.class', content: 'x' }])
   const cases: [string, Buffer, string, string][] = [
     ['a picture and a zip', Buffer.concat([manyFramesGif(2), shelf]), 'a.gif', 'polyglot_zip'],
-    ['a PDF and a zip', Buffer.concat([pdfOf(), shelf]), 'a.pdf', 'polyglot_zip'],
+    ['a PDF and a zip', Buffer.concat([pdf([{ lines: ['Hello'] }]), shelf]), 'a.pdf', 'polyglot_zip'],
     [
       'a picture and a PDF',
       Buffer.concat([
@@ -303,7 +308,12 @@ describe('a file that is two things', () => {
   it('is told when it would act in a browser or a reader', async () => {
     const drawing = '<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>'
     expect((await found(drawing, 'a.svg')).flags).toEqual(['active_content'])
-    const acting = Buffer.from(pdfOf().toString('latin1').replace('/Catalog ', '/Catalog /OpenAction 9 0 R '), 'latin1')
+    const acting = Buffer.from(
+      pdf([{ lines: ['Hello'] }])
+        .toString('latin1')
+        .replace('/Catalog ', '/Catalog /OpenAction 9 0 R '),
+      'latin1',
+    )
     expect((await found(acting, 'a.pdf')).flags).toContain('active_content')
   })
 })
@@ -312,7 +322,7 @@ describe('what may be let in', () => {
   it('is a list of types', async () => {
     const allow = ['image/*', 'application/pdf']
     expect(await refusal(png, 'a.png', { allow })).toBe('done')
-    expect(await refusal(pdfOf(), 'a.pdf', { allow })).toBe('done')
+    expect(await refusal(pdf([{ lines: ['Hello'] }]), 'a.pdf', { allow })).toBe('done')
     expect(await ingest(zipOf(members), 'photo.png', { allow })).toMatchObject({
       code: 'file_type_unsupported',
       detail: 'Files of type application/zip are not allowed here.',

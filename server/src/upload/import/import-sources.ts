@@ -10,10 +10,10 @@ import { Problem } from '../../platform/problem.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
 import type { Log } from '../../platform/log.ts'
-import type { Service } from '../../platform/service.ts'
 import type { TenantSecrets } from '../../storage/tenant-secret.ts'
 import { keyOf } from '../upload-session.sql.ts'
 import type { UploadSessions } from '../upload-sessions.ts'
+import { createDueWork, type DueWork } from './due-work.ts'
 import type { FoundFile, ImportOrigin, PlaceLister } from './import-origin.ts'
 import {
   claimSources,
@@ -35,11 +35,6 @@ export interface ImportSourceDependencies {
   log: Log
 }
 
-export interface ImportSourceLooks extends Service {
-  /** Looks through what is due, to the end; for tests. */
-  runDue(): Promise<number>
-}
-
 const lookLeaseMs = 60_000
 const lookEveryMs = 2_000
 const looksAtOnceMax = 2
@@ -49,50 +44,17 @@ const pauseAfterFailureMs = 60_000
 /** It was entered by another look in the meantime. */
 class AlreadyEntered extends Error {}
 
-export function createImportSourceLooks(deps: ImportSourceDependencies): ImportSourceLooks {
-  const { database, clock, log } = deps
-  const stopping = new AbortController()
-  const running = new Set<Promise<void>>()
-
-  async function claim(): Promise<Promise<void>[]> {
-    const limit = looksAtOnceMax - running.size
-    if (limit <= 0 || stopping.signal.aborted) return []
-    const sources = await database.asSystem((tx) => claimSources(tx, { limit, leaseMs: lookLeaseMs }))
-    return sources.map((source) => {
-      const look = lookThrough(deps, source, stopping.signal)
-        .catch((error: unknown) => log.warn('import.look_left', { sourceId: idOf(source), error: String(error) }))
-        .finally(() => running.delete(look))
-      running.add(look)
-      return look
-    })
-  }
-
-  return {
+export function createImportSourceLooks(deps: ImportSourceDependencies): DueWork {
+  const { database } = deps
+  return createDueWork({
+    ...deps,
     name: 'import-sources',
-    async runDue() {
-      const looks = await claim()
-      await Promise.all(looks)
-      return looks.length
-    },
-    async start(signal) {
-      const ended = AbortSignal.any([signal, stopping.signal])
-      void (async () => {
-        while (!ended.aborted) {
-          try {
-            // Each of them says by itself what becomes of it.
-            void (await claim())
-          } catch (error) {
-            log.warn('import.look_failed', { error: String(error) })
-          }
-          await clock.sleep(lookEveryMs, ended)
-        }
-      })()
-    },
-    async stop(deadlineMs) {
-      stopping.abort()
-      await Promise.race([Promise.all(running), clock.sleep(deadlineMs)])
-    },
-  }
+    lookEveryMs,
+    atOnceMax: looksAtOnceMax,
+    claim: (limit) => database.asSystem((tx) => claimSources(tx, { limit, leaseMs: lookLeaseMs })),
+    work: (source, stop) => lookThrough(deps, source, stop),
+    idsOf: (source) => ({ sourceId: idOf(source) }),
+  })
 }
 
 const idOf = ({ id }: ImportSourceRow): string => encodeId('import_source', id)

@@ -10,12 +10,12 @@ import { checkFileName } from '../../files/file-name.ts'
 import { encodeId } from '../../platform/ids.ts'
 import { problems } from '@millrace/contract'
 import { Problem } from '../../platform/problem.ts'
-import type { Service } from '../../platform/service.ts'
 import { readTenantLimits, type TenantLimits } from '../../tenants/limits.ts'
 import type { TenantSecrets } from '../../storage/tenant-secret.ts'
 import type { SessionSeal, SessionSealDependencies } from '../session-seal.ts'
 import type { SessionWriter } from '../session-writer.ts'
 import { draftOf, findLastPartNumber, findSession, keyOf, type SessionRow } from '../upload-session.sql.ts'
+import { createDueWork, type DueWork } from './due-work.ts'
 import {
   parseImportOrigin,
   type FileOpener,
@@ -32,11 +32,6 @@ export interface ImporterDependencies extends SessionSealDependencies {
   openers: Readonly<Record<ImportOriginKind, FileOpener>>
 }
 
-export interface Importer extends Service {
-  /** Takes what is due and resolves when it is done with; for tests. Answers how many imports that were. */
-  runDue(): Promise<number>
-}
-
 /** Longer than it may take to open a file, and than any pause in its content. */
 const importLeaseMs = 45_000
 const openTimeoutMs = 40_000
@@ -47,53 +42,18 @@ const importsPerTenantMax = 4
 const attemptsMax = 10
 const pauseMsMax = 5 * 60_000
 
-export function createImporter(deps: ImporterDependencies): Importer {
-  const { database, clock, log } = deps
-  const stopping = new AbortController()
-  const running = new Set<Promise<void>>()
-
-  const start = (session: SessionRow): Promise<void> => {
-    const run = runImport(deps, session, stopping.signal)
-      .catch((error: unknown) => log.warn('import.left', { uploadId: encodeId('upload', session.id), error }))
-      .finally(() => running.delete(run))
-    running.add(run)
-    return run
-  }
-
-  const claim = async (): Promise<Promise<void>[]> => {
-    const limit = importsAtOnceMax - running.size
-    if (limit <= 0 || stopping.signal.aborted) return []
-    const options = { limit, perTenantMax: importsPerTenantMax, leaseMs: importLeaseMs }
-    const sessions = await database.asSystem((tx) => claimImports(tx, options))
-    return sessions.map(start)
-  }
-
-  return {
+export function createImporter(deps: ImporterDependencies): DueWork {
+  const { database } = deps
+  return createDueWork({
+    ...deps,
     name: 'importer',
-    async runDue() {
-      const started = await claim()
-      await Promise.all(started)
-      return started.length
-    },
-    async start(signal) {
-      const ended = AbortSignal.any([signal, stopping.signal])
-      void (async () => {
-        while (!ended.aborted) {
-          try {
-            // Each of them says by itself what becomes of it.
-            void (await claim())
-          } catch (error) {
-            log.warn('import.look_failed', { error: String(error) })
-          }
-          await clock.sleep(lookEveryMs, ended)
-        }
-      })()
-    },
-    async stop(deadlineMs) {
-      stopping.abort()
-      await Promise.race([Promise.all(running), clock.sleep(deadlineMs)])
-    },
-  }
+    lookEveryMs,
+    atOnceMax: importsAtOnceMax,
+    claim: (limit) =>
+      database.asSystem((tx) => claimImports(tx, { limit, perTenantMax: importsPerTenantMax, leaseMs: importLeaseMs })),
+    work: (session, stop) => runImport(deps, session, stop),
+    idsOf: ({ id }) => ({ uploadId: encodeId('upload', id) }),
+  })
 }
 
 async function runImport(deps: ImporterDependencies, session: SessionRow, stop: AbortSignal): Promise<void> {
