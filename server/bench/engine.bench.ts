@@ -6,13 +6,14 @@ import { openTestRedis, testRedisUrl } from '../src/testing/redis.ts'
 import { testDatabaseUrl } from '../src/testing/database.ts'
 import type { Benchmark, Row } from './benchmark.ts'
 import { measureCaps, measureFanOut, measureShares, measureSmallTenant } from './engine/fairness.ts'
+import { measureBullmqFanOut, measurePgBossFanOut } from './engine/peer-fan-outs.ts'
 import { createServersCpu } from './engine/servers-cpu.ts'
 import { startSide } from './engine/side-processes.ts'
 import type { SideName } from './engine/sides.ts'
 
 const slots = 50
 const latencySamples = 50
-/** MILLRACE_BENCH_SIDES makes it shorter for a look: a pattern of the sides' names. */
+/** MILLRACE_BENCH_SIDES makes it shorter for a look: a pattern of the names of sides, or of: small tenant, shares, caps, fan-out. */
 const chosen = new RegExp(process.env['MILLRACE_BENCH_SIDES'] ?? '')
 
 interface Case {
@@ -44,23 +45,24 @@ export const benchmark: Benchmark = {
     const redis = testRedisUrl()
     const notes: string[] = []
     const rows: Row[] = []
-    for (const each of cases.filter(({ name }) => chosen.test(name))) {
-      if ((!each.embedded && databaseUrl === undefined) || (each.needsRedis && redis === undefined)) {
-        notes.push(`${each.name}: not measured, its server is missing`)
-        continue
+    const attempt = async (name: string, measure: () => Promise<Row | undefined>): Promise<void> => {
+      try {
+        const row = await measure()
+        if (row === undefined) notes.push(`${name}: not measured, its server is missing`)
+        else rows.push(row)
+      } catch (error) {
+        notes.push(`${name}: ${error instanceof Error ? error.message : String(error)}`)
       }
+    }
+    for (const each of cases.filter(({ name }) => chosen.test(name))) {
+      const isMissing = (!each.embedded && databaseUrl === undefined) || (each.needsRedis && redis === undefined)
       for (const processes of each.processes) {
-        try {
-          rows.push(await measureSide(each, processes, full))
-        } catch (error) {
-          notes.push(`${each.name}, ${processes} processes: ${error instanceof Error ? error.message : String(error)}`)
-        }
+        const measure = async () => (isMissing ? undefined : measureSide(each, processes, full))
+        await attempt(`${each.name}, ${processes} processes`, measure)
       }
     }
     addRatios(rows)
-    for (const backlog of full ? [10_000, 100_000, 1_000_000] : [10_000]) rows.push(await measureSmallTenant(backlog))
-    rows.push(await measureShares(), await measureCaps())
-    for (const count of full ? [100_000, 1_000_000] : [10_000]) rows.push(await measureFanOut(count))
+    for (const [name, measure] of othersOf(full).filter(([name]) => chosen.test(name))) await attempt(name, measure)
     notes.push(
       'tasks_per_s: with a result row each; cpu_ms: of all processes and servers per task; ratio: tasks_per_s against bullmq of as many processes.',
       'One tenant with one task: behind the backlog of another, tasks of 20 ms, 50 slots. A queue in order would start it after the whole backlog.',
@@ -68,6 +70,27 @@ export const benchmark: Benchmark = {
     return { rows, notes }
   },
 }
+
+/** What is not measured side by side. Peers have no tenants to be fair to, and fan-outs only up to a size. */
+function othersOf(full: boolean): (readonly [string, () => Promise<Row | undefined>])[] {
+  const backlogs = full ? [10_000, 100_000, 1_000_000] : [10_000]
+  const fanOuts = full ? [10_000, 100_000, 1_000_000] : [10_000]
+  return [
+    ...backlogs.map((count) => [`small tenant behind ${count}`, () => measureSmallTenant(count)] as const),
+    ['shares', measureShares],
+    ['caps', measureCaps],
+    ...fanOuts.map((count) => [`fan-out of ${count}`, () => measureFanOut(count)] as const),
+    ...fanOuts
+      .filter((count) => count <= peerFanOutMax)
+      .flatMap((count) => [
+        [`fan-out of ${count}, bullmq`, () => measureBullmqFanOut(count)] as const,
+        [`fan-out of ${count}, pg-boss`, () => measurePgBossFanOut(count)] as const,
+      ]),
+  ]
+}
+
+/** A million takes the memory of a process that runs bullmq or pg-boss. */
+const peerFanOutMax = 100_000
 
 async function measureSide({ name, tasks, embedded }: Case, processes: number, full: boolean): Promise<Row> {
   const count = full ? tasks * 7 : tasks

@@ -34,7 +34,8 @@ export const runLeaseMs = 12_000
 export const heartbeatMs = runLeaseMs / 4
 
 const reportCountMax = 100
-const reportWaitMs = 4
+/** Outcomes of one moment go together; those that come while they are written make the next batch without waiting. */
+const reportWaitMs = 1
 /** Two at once would mostly wait for each other, for the locks of the same jobs; one grows while the other commits. */
 const reportParallelMax = 1
 /** What a task is shown of the results before it, all steps together. */
