@@ -103,6 +103,8 @@ const edge = {
   kind: 'output',
   made_by: { job_id: 'job_1', step: 's', processor: 'p', processor_version: 3 },
 }
+const poolShare = { pool: 0, starts_per_second: null, paused: true }
+const tenantShare = { tenant_id: 'tenant_1', weight: 3, running_max: 9, starts_per_second: null, paused: false }
 const queue = {
   pool: 1,
   slots: 4,
@@ -196,6 +198,8 @@ const rows: [string, string, unknown, string][] = [
     { job_id: 'job_2', file_id: 'file_1', name: 'n' },
     'job_2',
   ],
+  ['jobs pause job_1', 'POST /jobs/job_1/pause', job, 'job_1'],
+  ['jobs resume job_1', 'POST /jobs/job_1/resume', job, 'job_1'],
   ['jobs replay job_1 report', 'POST /jobs/job_1/steps/report/replay', job, 'job_1'],
   ['jobs download job_1 a.txt --out got', 'GET /jobs/job_1/outputs/out_1/content', 'test', 'a.txt'],
   ['jobs zip job_1', 'GET /jobs/job_1/zip', 'PK', 'job_1.zip'],
@@ -235,6 +239,20 @@ const rows: [string, string, unknown, string][] = [
   ['admin', 'GET /admin/metrics', { users: { total_users: 3 } }, 'users  total users  3'],
   ['admin workers', 'GET /admin/workers', list(worker), '1 of 4'],
   ['admin queues', 'GET /admin/queues', list(queue), '2.0 s'],
+  ['admin tenant tenant_1', 'GET /admin/tenants/tenant_1/share', tenantShare, 'starts per second  no limit'],
+  [
+    'admin tenant tenant_1 --weight 3 --running-max 9 --starts-per-second 2.5 --resume',
+    'PATCH /admin/tenants/tenant_1/share {"weight":3,"running_max":9,"starts_per_second":2.5,"paused":false}',
+    tenantShare,
+    'weight  3',
+  ],
+  ['admin pool 0', 'GET /admin/queues/0/share', poolShare, 'paused  true'],
+  [
+    'admin pool 0 --pause --starts-per-second none',
+    'PATCH /admin/queues/0/share {"starts_per_second":null,"paused":true}',
+    poolShare,
+    'pool  0',
+  ],
   ['admin shred tenant_1 --yes', 'POST /admin/tenants/tenant_1/shred {"confirm":"tenant_1"}', null, 'destroyed'],
 ]
 
@@ -269,6 +287,8 @@ describe('a command', () => {
     ['files erase file_1', 'Give --yes when you mean it.'],
     ['jobs cancel-all', 'Give --yes when you mean it.'],
     ['admin shred tenant_1', 'Give --yes when you mean it.'],
+    ['admin pool 0 --pause --resume', 'Give one of them.'],
+    ['admin pool 0 --starts-per-second 0', 'Give a number above 0, or none.'],
     ['links create file_1 --expires 2w', 'Give a number and its unit'],
     ['links create file_1 --expires 0s', 'Give a number and its unit'],
     ['links create job_1 b.txt', 'Name one of a.txt (out_1)'],

@@ -19,6 +19,7 @@ import { LinkResource } from './resources/link.ts'
 import { PipelineResource, ProcessorResource } from './resources/pipeline.ts'
 import { FieldError } from './resources/problem.ts'
 import { ScheduleChange, ScheduleOrder, ScheduleResource } from './resources/schedule.ts'
+import { PoolShare, PoolShareChange, TenantShare, TenantShareChange } from './resources/share.ts'
 import { ImportSourceResource, UploadPartResource, UploadResource } from './resources/upload.ts'
 import {
   batchItemStates,
@@ -71,6 +72,8 @@ const about = {
   sha256: Type.Optional(Type.String({ pattern: '^[0-9a-fA-F]{64}$', description: 'What the whole must have.' })),
   file_id: Type.Optional(Type.String({ maxLength: 100, description: 'The file that gets a new version.' })),
 }
+const TenantParams = Type.Object({ tenant_id: Type.String({ maxLength: 100 }) })
+const PoolParams = Type.Object({ pool: Type.String({ maxLength: 5 }) })
 const JobParams = Type.Object({ job_id: Type.String({ maxLength: 100 }) })
 const OutputParams = Type.Object({
   job_id: Type.String({ maxLength: 100 }),
@@ -956,12 +959,50 @@ export const operations = {
     status: 200,
     response: List(QueueResource),
   },
+  getPoolShare: {
+    method: 'GET',
+    path: '/admin/queues/{pool}/share',
+    tag: 'admin',
+    summary: 'Rate of starts and pause of a pool',
+    params: PoolParams,
+    status: 200,
+    response: PoolShare,
+  },
+  updatePoolShare: {
+    method: 'PATCH',
+    path: '/admin/queues/{pool}/share',
+    tag: 'admin',
+    summary: 'Pause or resume a pool, or set how many tasks start each second',
+    params: PoolParams,
+    body: PoolShareChange,
+    status: 200,
+    response: PoolShare,
+  },
+  getTenantShare: {
+    method: 'GET',
+    path: '/admin/tenants/{tenant_id}/share',
+    tag: 'admin',
+    summary: 'Weight, cap, rate of starts and pause of a tenant',
+    params: TenantParams,
+    status: 200,
+    response: TenantShare,
+  },
+  updateTenantShare: {
+    method: 'PATCH',
+    path: '/admin/tenants/{tenant_id}/share',
+    tag: 'admin',
+    summary: 'Pause or resume a tenant, or set its weight, its cap or how many of its tasks start each second',
+    params: TenantParams,
+    body: TenantShareChange,
+    status: 200,
+    response: TenantShare,
+  },
   shredTenantKeys: {
     method: 'POST',
     path: '/admin/tenants/{tenant_id}/shred',
     tag: 'admin',
     summary: "Destroy a tenant's keys: all its bytes, in every copy, are unreadable from then on",
-    params: Type.Object({ tenant_id: Type.String({ maxLength: 100 }) }),
+    params: TenantParams,
     body: Type.Object({ confirm: Type.String({ maxLength: 100, description: 'The id of the tenant, once more.' }) }),
     status: 204,
   },

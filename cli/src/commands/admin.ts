@@ -1,8 +1,9 @@
 // millrace admin: the installation, for its operator.
 
-import type { QueueResource } from '@millrace/contract'
-import { confirm, defineCommand, yesOption, type CommandGroup } from '../command.ts'
-import { exitCodes } from '../failure.ts'
+import type { PoolShareChange, QueueResource } from '@millrace/contract'
+import { confirm, defineCommand, readCount, yesOption, type CommandGroup } from '../command.ts'
+import type { Console } from '../console.ts'
+import { exitCodes, usageFailure, type ExitCode } from '../failure.ts'
 import { formatBytes, formatSeconds, formatTime } from '../text.ts'
 import { printList } from './list.ts'
 
@@ -76,7 +77,77 @@ const shred = defineCommand({
   },
 })
 
+const shareOptions = {
+  'starts-per-second': { value: 'N', help: 'tasks that may start each second; none: no limit' },
+  pause: { help: 'what runs ends, nothing else starts' },
+  resume: { help: 'let it go on' },
+} as const
+
+const tenant = defineCommand({
+  summary: 'what a tenant gets of the workers; with options, change it at once',
+  operands: 'TENANT',
+  operandsMin: 1,
+  options: {
+    weight: { value: 'N', help: 'its share beside the others, 1 to 1000' },
+    'running-max': { value: 'N', help: 'tasks of it that may run at once' },
+    ...shareOptions,
+  },
+  async run([tenantId = ''], options, { api, console }) {
+    const weight = readCount('weight', options.weight, 1_000)
+    const runningMax = readCount('running-max', options['running-max'], 1_000_000)
+    const body = {
+      ...(weight !== undefined && { weight }),
+      ...(runningMax !== undefined && { running_max: runningMax }),
+      ...readShare(options),
+    }
+    const params = { tenant_id: tenantId }
+    const client = await api()
+    const isAsked = Object.keys(body).length === 0
+    const share = await (isAsked
+      ? client.call('getTenantShare', { params })
+      : client.call('updateTenantShare', { params, body }))
+    return tellShare(console, share)
+  },
+})
+
+const pool = defineCommand({
+  summary: 'what all tenants of a pool get together; with options, change it at once',
+  operands: 'POOL',
+  operandsMin: 1,
+  options: shareOptions,
+  async run([number = ''], options, { api, console }) {
+    const body = readShare(options)
+    const params = { pool: number }
+    const client = await api()
+    const isAsked = Object.keys(body).length === 0
+    const share = await (isAsked
+      ? client.call('getPoolShare', { params })
+      : client.call('updatePoolShare', { params, body }))
+    return tellShare(console, share)
+  },
+})
+
+function readShare(options: { 'starts-per-second'?: string; pause?: boolean; resume?: boolean }): PoolShareChange {
+  const { 'starts-per-second': rate, pause = false, resume = false } = options
+  if (pause && resume) throw usageFailure('--pause and --resume are both given.', 'Give one of them.')
+  const perSecond = Number(rate)
+  if (rate !== undefined && rate !== 'none' && !(perSecond > 0))
+    throw usageFailure(`--starts-per-second is "${rate}".`, 'Give a number above 0, or none.')
+  return {
+    ...(rate !== undefined && { starts_per_second: rate === 'none' ? null : perSecond }),
+    ...((pause || resume) && { paused: pause }),
+  }
+}
+
+function tellShare(console: Console, share: object): ExitCode {
+  if (console.json) console.printJson(share)
+  else
+    for (const [name, value] of Object.entries(share))
+      console.print(`${name.replaceAll('_', ' ')}  ${value ?? 'no limit'}`)
+  return exitCodes.done
+}
+
 export const adminCommand: CommandGroup = {
-  summary: 'workers, queues and figures of the installation',
-  subcommands: { metrics, workers, queues, shred },
+  summary: 'workers, queues, shares and figures of the installation',
+  subcommands: { metrics, workers, queues, tenant, pool, shred },
 }

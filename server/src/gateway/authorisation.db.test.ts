@@ -107,6 +107,10 @@ const least: Record<OperationId, 'nobody' | 'holder' | 'read-only' | 'user' | 'a
   getAdminMetrics: 'operator',
   listWorkers: 'operator',
   listQueues: 'operator',
+  getPoolShare: 'operator',
+  updatePoolShare: 'operator',
+  getTenantShare: 'operator',
+  updateTenantShare: 'operator',
   shredTenantKeys: 'operator',
   getDoctorReport: 'operator',
 }
@@ -233,6 +237,7 @@ async function furnish(tenantId: number, n: number) {
     schedule_id: encodeId('schedule', scheduleId) as string,
     task_id: encodeId('task', taskId) as string,
     number: '1',
+    pool: '0',
   }
 }
 
@@ -328,6 +333,10 @@ function standIns(): Routes {
     getFileContent: file,
     getFileLineage: file,
     listFileVersions: file,
+    getPoolShare: free,
+    updatePoolShare: free,
+    getTenantShare: free,
+    updateTenantShare: free,
     shredTenantKeys: free,
     uploadFileVersion: file,
     search: free,
@@ -482,6 +491,7 @@ beforeAll(async () => {
     schedule_id: encodeId('schedule', far as RowId<'schedule'>),
     task_id: encodeId('task', far as RowId<'task'>),
     number: '1',
+    pool: '0',
   }
   ids = Object.fromEntries(
     Object.keys(missing).map((param) => [
@@ -512,6 +522,8 @@ const bodies: Partial<Record<OperationId, (kind: IdKind) => object>> = {
   createFilesZip: (kind) => ({ file_ids: [ids['file_id']![kind].slice(0, 100)] }),
   createFileLink: () => ({}),
   shredTenantKeys: () => ({ confirm: 'x' }),
+  updatePoolShare: () => ({}),
+  updateTenantShare: () => ({}),
   createOutputLink: () => ({}),
   createJob: (kind) => ({ file_id: ids['file_id']![kind].slice(0, 100) }),
   createPartsUpload: () => ({ name: 'n', size_bytes: 1 }),

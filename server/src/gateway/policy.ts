@@ -108,6 +108,10 @@ export const policy = {
   getAdminMetrics: operators,
   listWorkers: operators,
   listQueues: operators,
+  getPoolShare: operators,
+  updatePoolShare: operators,
+  getTenantShare: operators,
+  updateTenantShare: operators,
   shredTenantKeys: operators,
   getDoctorReport: operators,
 } as const satisfies Record<OperationId, Rule>

@@ -22,7 +22,14 @@ it('keeps a tenant’s cap even while it does not know how many workers there ar
   const engine = createMemoryStore(() => 0)
   const store = createMemorySchedulerStore(engine)
   const { tables } = engine
-  tables.tenants.set(tenantId, { weight: 1, runningMax, paused: false, virtualMs: [0, 0, 0] })
+  tables.tenants.set(tenantId, {
+    weight: 1,
+    runningMax,
+    paused: false,
+    virtualMs: [0, 0, 0],
+    startsPerSecond: null,
+    startsFromMs: 0,
+  })
   const file = { tenantId, fileId: 1 as RowId<'file'>, pipelineVersionId: 1 }
   await engine.transaction((tx) => tx.insertJob(newJob(file, { lane: 1, tasksCount: 100 })))
   const leadership = await store.lead({ shard: 0, owner: 'us', epoch: undefined, leaseMs: 10_000 })

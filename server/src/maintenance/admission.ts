@@ -32,8 +32,8 @@ const slotsMaxAgeMs = 2_000
 const intactMaxAgeMs = 1_000
 
 export interface Admission {
-  /** Admits what there is room for; answers how many, and whether more are waiting for room. */
-  admit(): Promise<{ count: number; waiting: boolean }>
+  /** Admits what there is room for; answers how many, and what others are waiting for, if they are. */
+  admit(): Promise<{ count: number; waiting: 'room' | 'tokens' | undefined }>
 }
 
 export function createAdmission(deps: AdmissionDependencies): Admission {
@@ -78,13 +78,13 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
       if (inFlightMax.size + tenantIds.length > tenantsCountMax) inFlightMax.clear()
       for (const tenantId of tenantIds) inFlightMax.set(tenantId, inFlight.get(tenantId) ?? 0)
     }
-    return backlog.map(({ lane, tenantId, weight, costMs, runningMax }) => ({
+    return backlog.map(({ lane, tenantId, weight, costMs, runningMax, startsFree }) => ({
       lane,
       tenantId,
       weight,
       costMs,
       // Whoever is not counted, or was forgotten a moment ago with all others, is far from his cap or has none.
-      free: Math.min(room, Math.max(0, runningMax - (inFlightMax.get(tenantId) ?? 0))),
+      free: Math.min(room, startsFree ?? room, Math.max(0, runningMax - (inFlightMax.get(tenantId) ?? 0))),
     }))
   }
 
@@ -107,17 +107,19 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     async admit() {
       await checkIntact()
       const target = await readDepthTarget()
-      const room = target - (await queue.depth(pool))
-      if (room <= 0) return { count: 0, waiting: true }
+      const depthRoom = target - (await queue.depth(pool))
+      if (depthRoom <= 0) return { count: 0, waiting: 'room' }
       const backlog = await store.listBacklog(pool, tenantsCountMax)
-      if (backlog.length === 0) return { count: 0, waiting: false }
+      const [first] = backlog
+      if (first === undefined) return { count: 0, waiting: undefined }
+      const room = Math.min(depthRoom, first.poolStartsFree ?? depthRoom)
       const leadership = leader.current()
-      if (leadership === undefined) return { count: 0, waiting: false }
+      if (leadership === undefined) return { count: 0, waiting: undefined }
       if (leadership.epoch !== countedEpoch) inFlightMax.clear()
       countedEpoch = leadership.epoch
       const contenders = await toContenders(backlog, room)
       const picks = fairShare.pick(contenders, room)
-      if (picks.length === 0) return { count: 0, waiting: true }
+      if (picks.length === 0) return { count: 0, waiting: isForTokens(backlog) ? 'tokens' : 'room' }
       const orders = toOrders(picks)
       const admitted = await admitOrders(orders, leadership)
       charge(orders, admitted, contenders)
@@ -125,7 +127,7 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
         await queue.push(pool, inOrder(picks, admitted))
         await store.advanceVirtualTime(admitted)
       }
-      return { count: admitted.length, waiting: false }
+      return { count: admitted.length, waiting: undefined }
     },
   }
 
@@ -145,6 +147,10 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     }
   }
 }
+
+/** Whether time alone brings the next start of all that wait. */
+const isForTokens = (backlog: readonly BackloggedTenant[]): boolean =>
+  backlog.every(({ startsFree, poolStartsFree }) => (startsFree ?? 1) <= 0 || (poolStartsFree ?? 1) <= 0)
 
 const keyOf = ({ lane, tenantId }: Pick): string => `${lane} ${tenantId}`
 

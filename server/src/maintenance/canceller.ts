@@ -19,6 +19,8 @@ const jobsCountMax = 2_000
 const tasksCountMax = 1_000
 /** Jobs that one transaction winds up: some tens of milliseconds, in which their reports wait. */
 const togetherCount = 250
+/** Transactions at a time: a server has other cores, and the rest of this process must go on. */
+const parallelCount = 4
 
 export function createCanceller({ store, leader, engine, wake, clock, log }: DutyDependencies): Service {
   return createDuty({
@@ -61,7 +63,7 @@ async function continueEach(engine: Engine, jobs: readonly UnfinishedJob[]): Pro
   for (let at = 0; at < winding.length; at += togetherCount) pieces.push(winding.slice(at, at + togetherCount))
   let first: unknown
   const note = (error: unknown): void => void (first ??= error)
-  for (const jobIds of pieces) {
+  const take = async (jobIds: readonly number[]): Promise<void> => {
     try {
       await engine.continueJobs(jobIds)
     } catch (error) {
@@ -69,5 +71,7 @@ async function continueEach(engine: Engine, jobs: readonly UnfinishedJob[]): Pro
       else for (const jobId of jobIds) await engine.continueJobs([jobId]).catch(note)
     }
   }
+  for (let at = 0; at < pieces.length; at += parallelCount)
+    await Promise.all(pieces.slice(at, at + parallelCount).map(take))
   if (first !== undefined) throw first
 }

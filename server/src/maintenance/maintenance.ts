@@ -63,6 +63,8 @@ export const backstopMsInProcess = 1_000
 export const backstopMsDefault = 100
 /** Between two looks while there is work but no room. */
 const busyMs = 5
+/** Between two looks while all that wait for rates do: far below the second that a bucket holds. */
+const tokensMs = 50
 /** After tasks were admitted: reports wake without end while there is work, and looks are better few and full. */
 const spacingMs = 2
 
@@ -112,7 +114,8 @@ export function createMaintenance(deps: MaintenanceDependencies): Service[] {
       if (leader.current() === undefined) return dueMs
       const { count, waiting } = await admission.admit()
       if (count > 0) await clock.sleep(spacingMs, signal)
-      return Math.min(dueMs, count > 0 || waiting ? busyMs : backstopMs)
+      const waitMs = waiting === 'tokens' ? tokensMs : count > 0 || waiting === 'room' ? busyMs : backstopMs
+      return Math.min(dueMs, waitMs)
     },
   })
   const duty = { store, leader, engine, wake, clock, log }

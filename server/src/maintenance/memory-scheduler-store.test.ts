@@ -13,9 +13,12 @@ describeSchedulerStore('the duties’ store in memory', async () => {
   return {
     scheduler,
     engine,
-    async addTenant(tenant) {
+    async setPool(pool, share) {
+      tables.pools.set(pool, { startsFromMs: -Infinity, ...share })
+    },
+    async addTenant({ startsPerSecond = null, ...tenant }) {
       const tenantId = ++lastId
-      tables.tenants.set(tenantId, { ...tenant, virtualMs: [0, 0, 0] })
+      tables.tenants.set(tenantId, { ...tenant, startsPerSecond, startsFromMs: -Infinity, virtualMs: [0, 0, 0] })
       return tenantId
     },
     async addJob({ tenantId, ...job }) {

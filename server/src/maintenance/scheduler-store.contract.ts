@@ -10,7 +10,9 @@ export interface SchedulerStoreUnderTest {
   engine: EngineStore
   /** A job with one step and so many queued tasks, ranked in steps of 10 in the order of their ordinals. */
   addJob(job: { tenantId: number; lane: number; tasksCount: number }): Promise<RowId<'job'>>
-  addTenant(tenant: { weight: number; runningMax: number; paused: boolean }): Promise<number>
+  addTenant(tenant: { weight: number; runningMax: number; paused: boolean; startsPerSecond?: number }): Promise<number>
+  /** Says of a pool what holds from now on. */
+  setPool(pool: number, share: { paused: boolean; startsPerSecond: number | null }): Promise<void>
   seeWorker(name: string, slots: number): Promise<void>
   passTime(ms: number): Promise<void>
   close(): Promise<void>
@@ -85,12 +87,34 @@ export function describeSchedulerStore(name: string, open: () => Promise<Schedul
       await under.addJob({ tenantId, lane: 2, tasksCount: 2 })
       await under.addJob({ tenantId, lane: 0, tasksCount: 1 })
       expect(await ours()).toEqual([
-        { lane: 0, tenantId, costMs: 10, weight: 3, runningMax: 7 },
-        { lane: 2, tenantId, costMs: 10, weight: 3, runningMax: 7 },
+        { lane: 0, tenantId, costMs: 10, weight: 3, runningMax: 7, startsFree: null, poolStartsFree: null },
+        { lane: 2, tenantId, costMs: 10, weight: 3, runningMax: 7, startsFree: null, poolStartsFree: null },
       ])
       const paused = await under.addTenant({ weight: 1, runningMax: 1, paused: true })
       await under.addJob({ tenantId: paused, lane: 1, tasksCount: 1 })
       expect((await under.scheduler.listBacklog(0, 10_000)).some((each) => each.tenantId === paused)).toBe(false)
+    })
+
+    it('takes a token for each start where there is a rate, and holds no more of them than a second brings', async () => {
+      tenantId = await under.addTenant({ weight: 1, runningMax: 100, paused: false, startsPerSecond: 0.001 })
+      await under.addJob({ tenantId, lane: 1, tasksCount: 5 })
+      expect(await ours()).toMatchObject([{ startsFree: 1, poolStartsFree: null }])
+      expect(await admit(1)).toHaveLength(1)
+      expect(await ours()).toMatchObject([{ startsFree: 0 }])
+      await under.passTime(1_001_000)
+      expect(await ours()).toMatchObject([{ startsFree: 1 }])
+    })
+
+    it('takes a token for each start of a pool, and lists nobody while it is paused', async () => {
+      await under.addJob({ tenantId, lane: 1, tasksCount: 3 })
+      await under.setPool(0, { paused: false, startsPerSecond: 0.001 })
+      expect(await ours()).toMatchObject([{ startsFree: null, poolStartsFree: 1 }])
+      expect(await admit(1)).toHaveLength(1)
+      expect(await ours()).toMatchObject([{ poolStartsFree: 0 }])
+      await under.setPool(0, { paused: true, startsPerSecond: null })
+      expect(await ours()).toEqual([])
+      await under.setPool(0, { paused: false, startsPerSecond: null })
+      expect(await ours()).toMatchObject([{ poolStartsFree: null }])
     })
 
     it('counts what is in flight: offered and running', async () => {

@@ -18,6 +18,9 @@ export interface BackloggedTenant {
   weight: number
   /** Tasks of it that may be under way at once. */
   runningMax: number
+  /** Tokens that are left in its bucket, and in that of the whole pool; null where there is no rate. */
+  startsFree: number | null
+  poolStartsFree: number | null
 }
 
 export interface AdmitOrder {
@@ -54,11 +57,14 @@ export interface SchedulerStore {
   resign(leadership: Leadership): Promise<void>
   /** Slots of the workers that have been seen lately. */
   countSlots(): Promise<number>
-  /** Without those that are paused; at most so many. */
+  /** Without those that are paused, nobody when the pool is; at most so many. */
   listBacklog(pool: number, limit: number): Promise<BackloggedTenant[]>
   /** Tasks dispatched or running of each of these tenants. */
   countInFlight(tenantIds: readonly number[]): Promise<Map<number, number>>
-  /** queued -> dispatched, by rank within each order, with the next epoch; nothing for whoever does not lead any more. */
+  /**
+   * queued -> dispatched, by rank within each order, with the next epoch and for a token each where there is a rate; nothing
+   * for whoever does not lead any more.
+   */
   admit(admission: {
     pool: number
     orders: readonly AdmitOrder[]

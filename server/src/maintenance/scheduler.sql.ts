@@ -38,13 +38,18 @@ export interface BacklogRow {
   cost_ms: number
   weight: number
   running_max: number
+  starts_free: number | null
+  pool_starts_free: number | null
 }
 
 export async function listBacklog(sql: Sql, pool: number, limit: number): Promise<BacklogRow[]> {
   const { rows } = await sql.query<BacklogRow>(
-    `select b.lane, b.tenant_id, b.cost_ms, coalesce(s.weight, 1) as weight, coalesce(s.running_max, 1000000) as running_max
+    `select b.lane, b.tenant_id, b.cost_ms, coalesce(s.weight, 1) as weight, coalesce(s.running_max, 1000000) as running_max,
+       start_tokens(s.starts_per_second, s.starts_from) as starts_free,
+       start_tokens(p.starts_per_second, p.starts_from) as pool_starts_free
      from list_backlog($1::smallint, $2) b left join tenant_schedule s on s.tenant_id = b.tenant_id
-     where not coalesce(s.paused, false)`,
+       left join pool_schedule p on p.pool = $1
+     where not coalesce(s.paused, false) and not coalesce(p.paused, false)`,
     [pool, limit],
   )
   return rows

@@ -9,13 +9,19 @@ describeSchedulerStore('the duties’ store over the database', async () => {
   return {
     scheduler: createSqlSchedulerStore(database),
     engine: store,
-    async addTenant({ weight, runningMax, paused }) {
+    async setPool(pool, { paused, startsPerSecond }) {
+      await database.query(
+        `insert into pool_schedule (pool, paused, starts_per_second) values ($1, $2, $3)
+         on conflict (pool) do update set paused = $2, starts_per_second = $3`,
+        [pool, paused, startsPerSecond],
+      )
+    },
+    async addTenant({ weight, runningMax, paused, startsPerSecond = null }) {
       const tenantId = await house.addTenant(weight)
-      await database.query('update tenant_schedule set running_max = $2, paused = $3 where tenant_id = $1', [
-        tenantId,
-        runningMax,
-        paused,
-      ])
+      await database.query(
+        'update tenant_schedule set running_max = $2, paused = $3, starts_per_second = $4 where tenant_id = $1',
+        [tenantId, runningMax, paused, startsPerSecond],
+      )
       return tenantId
     },
     async addJob({ tenantId, ...job }) {
@@ -32,6 +38,7 @@ describeSchedulerStore('the duties’ store over the database', async () => {
     async passTime(ms) {
       const ago = `- $1 * interval '1 ms'`
       await database.query(`update task set lease_until = lease_until ${ago}, run_at = run_at ${ago}`, [ms])
+      await database.query('update tenant_schedule set starts_from = starts_from - $1::float8 / 1000', [ms])
       await database.query(`update scheduler_lease set until = until ${ago}`, [ms])
       await database.query(`update job set cancel_requested_at = cancel_requested_at ${ago}`, [ms])
       await database.query(`update worker set last_seen_at = last_seen_at ${ago}`, [ms])

@@ -1,4 +1,4 @@
-import type { Database } from '../platform/database.ts'
+import { retryConflicts, type Database } from '../platform/database.ts'
 import { deleteOldKeys } from '../platform/idempotency.sql.ts'
 import type { EndedTask } from '../processing/settlement.ts'
 import * as statements from './scheduler.sql.ts'
@@ -19,11 +19,13 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         costMs: row.cost_ms,
         weight: row.weight,
         runningMax: row.running_max,
+        startsFree: row.starts_free,
+        poolStartsFree: row.pool_starts_free,
       })),
     countInFlight: async (tenantIds) =>
       new Map((await statements.countInFlight(database, tenantIds)).map((row) => [row.tenant_id, row.count])),
     admit: async (admission) =>
-      (await statements.admitTasks(database, admission)).map((row) => ({
+      (await retryConflicts(() => statements.admitTasks(database, admission))).map((row) => ({
         taskId: row.id,
         epoch: row.lease_epoch,
         tenantId: row.tenant_id,
@@ -31,9 +33,10 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         costMs: row.cost_ms,
         rank: row.rank,
       })),
-    advanceVirtualTime: (tenants) => statements.advanceVirtualTime(database, tenants),
+    // These lock many rows in no order, beside claims, reports and a second leader that do, too.
+    advanceVirtualTime: (tenants) => retryConflicts(() => statements.advanceVirtualTime(database, tenants)),
     requeueExpired: (limit) => statements.requeueExpired(database, limit),
-    expireLeases: (which) => statements.expireLeases(database, which),
+    expireLeases: (which) => retryConflicts(() => statements.expireLeases(database, which)),
     listLost: async (limit) =>
       (await statements.listLost(database, limit)).map((row) => ({ ...toEndedTask(row), lostCount: row.lost_count })),
     promoteDelayed: (limit) => statements.promoteDelayed(database, limit),

@@ -1,5 +1,13 @@
+import { expect, it } from 'vitest'
+import { sqlState, type Database } from '../platform/database.ts'
+import { createPostgresSearch } from '../search/postgres.ts'
+import { createQuota } from '../tenants/quota.ts'
+import { testDatabaseUrl } from '../testing/database.ts'
 import { describeEngineStore, type StoredTask } from './engine-store.contract.ts'
+import type { Pipelines } from './pipelines.ts'
+import { createSqlStore } from './sql-store.ts'
 import { createEngineHouse } from './testing/engine-house.ts'
+import { toDefinition } from './testing/test-rows.ts'
 
 describeEngineStore('the store over the database', async () => {
   // Nobody leads and nobody works: the suite moves tasks itself.
@@ -47,3 +55,64 @@ describeEngineStore('the store over the database', async () => {
     close: () => house.close(),
   }
 })
+
+// The embedded database has one connection, and so no two that wait for each other.
+it.skipIf(testDatabaseUrl() === undefined)(
+  'claims again when its claim was the victim of a deadlock',
+  async () => {
+    const house = await createEngineHouse({ maintained: false })
+    const { database } = house
+    let victims = 0
+    const watched: Database = {
+      ...database,
+      query: (text, values) =>
+        database.query<never>(text, values).catch((error: unknown) => {
+          if (sqlState(error) === '40P01') victims += 1
+          throw error
+        }),
+    }
+    const store = createSqlStore({
+      database: watched,
+      pipelines: {} as Pipelines, // A claim asks nobody for a pipeline.
+      quota: createQuota({ database }),
+      searchIndex: createPostgresSearch(),
+    })
+    const tenantId = await house.addTenant()
+    await house.usePipeline(tenantId, toDefinition({ only: { uses: 'collect.x' } }))
+    const isWaiting = async (): Promise<boolean> =>
+      (
+        await database.query(`select from pg_locks l join pg_stat_activity a using (pid)
+       where not l.granted and a.datname = current_database()`)
+      ).rowCount > 0
+
+    /** A claim has the task and waits for its step, whose holder asks for the task. */
+    async function attempt(): Promise<boolean> {
+      const { jobRowId } = await house.submit(tenantId, await house.addFile(tenantId))
+      const { rows } = await database.query<{ taskId: number; epoch: number }>(
+        `update task set state = 'dispatched', lease_epoch = 1, lease_until = now() + interval '1 minute'
+       where job_id = $1 returning id as "taskId", lease_epoch as epoch`,
+        [jobRowId],
+      )
+      let claimed: ReturnType<typeof store.claimTasks> | undefined
+      await database
+        .asSystem(async (tx) => {
+          await tx.query('select from job_step where job_id = $1 for update', [jobRowId])
+          claimed = store.claimTasks({ fences: rows, leaseMs: 60_000, worker: 'worker_1' })
+          await house.until(isWaiting, (waits) => waits)
+          await tx.query('update task set rank = rank where job_id = $1', [jobRowId]).catch(() => {
+            throw new Error('The victim was the other one.')
+          })
+        })
+        .catch(() => {})
+      expect(await claimed).toMatchObject(rows)
+      return victims > 0
+    }
+
+    // The server takes the one that has waited for a second, on a slow machine perhaps not the claim.
+    let wasVictim = false
+    for (let count = 0; count < 10 && !wasVictim; count++) wasVictim = await attempt()
+    expect(wasVictim).toBe(true)
+    await house.close()
+  },
+  60_000,
+)

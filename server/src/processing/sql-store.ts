@@ -1,7 +1,7 @@
 // The engine's store over the database.
 
 import { writeAudits } from '../platform/audit.ts'
-import type { Database, Sql, Tx } from '../platform/database.ts'
+import { retryConflicts, type Database, type Sql, type Tx } from '../platform/database.ts'
 import { encodeId } from '../platform/ids.ts'
 import type { Principal } from '../platform/principal.ts'
 import type { SearchIndex } from '../search/search-index.ts'
@@ -59,8 +59,10 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
   return {
     within,
     transaction: (work) => database.asSystem((tx) => work(within(tx))),
+    // Outside a transaction of ours nobody else runs them again: a claim holds its tasks while it waits for steps and jobs,
+    // which two claims may meet in different orders.
     claimTasks: async (claim) =>
-      (await tasks.claimTasks(database, claim)).map((row) => ({
+      (await retryConflicts(() => tasks.claimTasks(database, claim))).map((row) => ({
         taskId: row.id,
         epoch: row.lease_epoch,
         tenantId: row.tenant_id,
@@ -82,7 +84,10 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
         },
       })),
     extendLeases: async (fences, leaseMs) =>
-      (await tasks.extendLeases(database, fences, leaseMs)).map(({ id, cancelled }) => ({ taskId: id, cancelled })),
+      (await retryConflicts(() => tasks.extendLeases(database, fences, leaseMs))).map(({ id, cancelled }) => ({
+        taskId: id,
+        cancelled,
+      })),
     listResults: (of, limits) => tasks.listResults(database, of, limits),
     findDefinitions: (ids) => findDefinitions(database, ids),
   }

@@ -29,6 +29,7 @@ import { createBulkSubmission } from '../processing/bulk-submission.ts'
 import { controlRoutes } from '../processing/control/control-routes.ts'
 import { createControlRunner, type ControlRunner } from '../processing/control/control-runner.ts'
 import { scheduleRoutes } from '../processing/schedules/schedule-routes.ts'
+import { shareRoutes } from '../processing/shares/share-routes.ts'
 import { createScheduleRunner, type ScheduleRunner } from '../processing/schedules/schedule-runner.ts'
 import { createCatalogue, type Catalogue } from '../processing/catalogue.ts'
 import { createEngine, type Engine } from '../processing/engine.ts'
@@ -133,6 +134,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
       ...identity,
       ...fileRoutes({ database, files, searchIndex, serveObject, erasure, wake }),
       ...shreddingRoutes({ shredding }),
+      ...shareRoutes({ database, wake }),
       ...downloadRoutes({ database, links, serveObject, serveZip }),
       ...jobs,
       ...pipeline,

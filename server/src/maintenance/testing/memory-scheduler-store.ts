@@ -4,7 +4,13 @@
 import { isJobEnded } from '@millrace/contract'
 import type { EndedTask } from '../../processing/settlement.ts'
 import { isIdle, type MemoryStore } from '../../processing/testing/memory-store.ts'
-import type { MemoryJob, MemoryTask } from '../../processing/testing/memory-tables.ts'
+import type {
+  MemoryBucket,
+  MemoryJob,
+  MemoryTask,
+  MemoryTransaction,
+  Table,
+} from '../../processing/testing/memory-tables.ts'
 import type { BackloggedTenant, SchedulerStore, UnfinishedJob } from '../scheduler-store.ts'
 
 export interface MemorySchedulerStore extends SchedulerStore {
@@ -35,6 +41,18 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
     return tasks.length
   }
 
+  function spendTokens<Row extends MemoryBucket>(
+    tx: MemoryTransaction,
+    table: Table<Row>,
+    { key, count }: { key: number; count: number },
+  ): void {
+    const row = tx.get(table, key)
+    if (row === undefined || row.startsPerSecond === null) return
+    const fullMs = now() - 1_000 * Math.max(1, 1 / row.startsPerSecond)
+    const startsFromMs = Math.max(row.startsFromMs, fullMs) + (1_000 * count) / row.startsPerSecond
+    tx.put<Row>(table, key, { ...row, startsFromMs })
+  }
+
   return {
     get lease() {
       return lease
@@ -54,7 +72,9 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
       [...workers.values()]
         .filter(({ seenMs }) => seenMs > now() - workerSeenMs)
         .reduce((sum, { slots }) => sum + slots, 0),
-    async listBacklog(_pool, limit) {
+    async listBacklog(poolNumber, limit) {
+      const pool = tables.pools.get(poolNumber)
+      if (pool?.paused) return []
       const heads = new Map<string, MemoryTask>()
       for (const task of tables.tasks.rows.values()) {
         if (task.state !== 'queued') continue
@@ -66,12 +86,10 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
         .toSorted((a, b) => a.lane - b.lane || a.tenantId - b.tenantId)
         .slice(0, limit)
         .flatMap(({ lane, tenantId, costMs }): BackloggedTenant[] => {
-          const { weight, runningMax, paused } = tables.tenants.get(tenantId) ?? {
-            weight: 1,
-            runningMax: runningMaxDefault,
-            paused: false,
-          }
-          return paused ? [] : [{ lane, tenantId, costMs, weight, runningMax }]
+          const tenant = tables.tenants.get(tenantId)
+          const { weight = 1, runningMax = runningMaxDefault, paused = false } = tenant ?? {}
+          const tokens = { startsFree: tokensOf(tenant, now()), poolStartsFree: tokensOf(pool, now()) }
+          return paused ? [] : [{ lane, tenantId, costMs, weight, runningMax, ...tokens }]
         })
     },
     async countInFlight(tenantIds) {
@@ -82,11 +100,11 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
       }
       return counts
     },
-    async admit({ orders, leaseMs, leadership }) {
+    async admit({ pool, orders, leaseMs, leadership }) {
       const leads = lease?.owner === leadership.owner && lease.epoch === leadership.epoch && lease.untilMs > now()
       if (!leads) return []
-      return store.atOnce((tx) =>
-        orders.flatMap(({ lane, tenantId, count }) =>
+      return store.atOnce((tx) => {
+        const admitted = orders.flatMap(({ lane, tenantId, count }) =>
           freeTasks((task) => task.state === 'queued' && task.lane === lane && task.tenantId === tenantId)
             .toSorted(byRank)
             .slice(0, count)
@@ -96,8 +114,12 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
               store.move(tx, task, { state: 'dispatched', epoch, leaseUntilMs: now() + leaseMs })
               return { taskId, epoch, tenantId, lane, costMs, rank }
             }),
-        ),
-      )
+        )
+        for (const [tenantId, tasks] of Map.groupBy(admitted, (task) => task.tenantId))
+          spendTokens(tx, tables.tenants, { key: tenantId, count: tasks.length })
+        spendTokens(tx, tables.pools, { key: pool, count: admitted.length })
+        return admitted
+      })
     },
     async advanceVirtualTime(admitted) {
       store.atOnce((tx) => {
@@ -171,6 +193,13 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
     deleteOldKeys: async () => 0,
     deleteOldWorkers: async () => 0,
   }
+}
+
+function tokensOf(bucket: MemoryBucket | undefined, nowMs: number): number | null {
+  if (bucket === undefined || bucket.startsPerSecond === null) return null
+  const { startsPerSecond, startsFromMs } = bucket
+  const burst = Math.max(1, startsPerSecond)
+  return Math.floor(Math.min(burst, ((nowMs - startsFromMs) / 1_000) * startsPerSecond) + 1e-6)
 }
 
 const toEndedTask = ({

@@ -422,8 +422,8 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
       retryConflicts(() => transact((tx) => work(pause ? paused(statements(tx), pause) : statements(tx)))),
     listResults: async (of, limits) => listResults(new MemoryTransaction(), of, limits),
     findDefinitions,
-    claimTasks: (claim) => transact((tx) => claimTasks(tx, claim)),
-    extendLeases: (fences, leaseMs) => transact((tx) => extendLeases(tx, fences, leaseMs)),
+    claimTasks: (claim) => retryConflicts(() => transact((tx) => claimTasks(tx, claim))),
+    extendLeases: (fences, leaseMs) => retryConflicts(() => transact((tx) => extendLeases(tx, fences, leaseMs))),
   })
 
   function atOnce<T>(statement: (tx: MemoryTransaction) => T): T {

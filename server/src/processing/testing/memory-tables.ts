@@ -37,7 +37,13 @@ export type MemoryFile = Omit<EngineFile, 'jobId' | 'current'> & {
   indexed: boolean
 }
 
-export interface MemoryTenant {
+/** A rate of starts, and since when its tokens come in. */
+export interface MemoryBucket {
+  startsPerSecond: number | null
+  startsFromMs: number
+}
+
+export interface MemoryTenant extends MemoryBucket {
   weight: number
   runningMax: number
   paused: boolean
@@ -198,6 +204,7 @@ export const createMemoryTables = () => ({
   outputs: new Table<MemoryOutput>(({ jobId }) => jobId),
   files: new Table<MemoryFile>(),
   tenants: new Table<MemoryTenant>(),
+  pools: new Table<MemoryBucket & { paused: boolean }>(),
   definitions: new Map<number, PipelineDefinition>(),
   events: [] as EngineEvent[],
   audit: [] as { action: string; jobId: number }[],

@@ -15,6 +15,7 @@
 //   I16  nobody sees progress go back
 //   A1   accounting: jobs created = ended + live; tasks of a step = open + ended
 //   C1   no tenant has more in flight than its cap, at admission C2   only the leader admits
+//   C3   no tenant has more starts than its rate allows, in any time
 //   F1   nobody waits while others are served again and again   R1   attempts are counted, none too many
 //   R2   nothing is taken from a worker before its lease ends   R3   tasks die for a reason only
 //   R4   a retry waits within its bounds                        M1   nothing throws that is not meant to
@@ -77,6 +78,8 @@ export function createChecker(deps: CheckerDependencies) {
   const failedNow = new Set<object>()
   const progressSeen = new Map<number, number>()
   const waitingCostMs = new Map<string, number>()
+  /** Moments of the starts of tenants that have a rate. */
+  const startsMs = new Map<number, number[]>()
   let eventsSeen = 0
   let auditsSeen = 0
   const audits = new Map<string, number>()
@@ -496,6 +499,7 @@ export function createChecker(deps: CheckerDependencies) {
           () => `tenant ${tenantId} has ${inFlight} in flight, at most ${runningMax}`,
         )
       }
+      checkRates(admitted)
       checkTurns(admitted, queued, flying)
     },
 
@@ -586,6 +590,21 @@ export function createChecker(deps: CheckerDependencies) {
     },
   }
 
+  /** From each start to this moment: so many as have come in since, and those that a full bucket holds. */
+  function checkRates(admitted: readonly AdmittedTask[]): void {
+    for (const [tenantId, tasks] of Map.groupBy(admitted, (task) => task.tenantId)) {
+      const { startsPerSecond } = tables.tenants.get(tenantId) ?? {}
+      if (typeof startsPerSecond !== 'number') continue
+      const starts = startsMs.get(tenantId) ?? []
+      startsMs.set(tenantId, [...starts, ...tasks.map(() => store.now())])
+      for (const [index, atMs] of [...starts, store.now()].entries()) {
+        const count = starts.length + tasks.length - index
+        const allowed = Math.max(1, startsPerSecond) + (startsPerSecond * (store.now() - atMs)) / 1_000
+        expect(count <= allowed + 1e-3, 'C3', () => `tenant ${tenantId}: ${count} starts, ${allowed} allowed`)
+      }
+    }
+  }
+
   /** Of those who wait with free room, nobody is passed over again and again. */
   function checkTurns(
     admitted: readonly AdmittedTask[],
@@ -597,8 +616,9 @@ export function createChecker(deps: CheckerDependencies) {
     for (const key of queued) {
       if (served.has(key)) continue
       const [lane, tenantId] = key.split(' ').map(Number)
-      const { runningMax = Infinity, weight = 1 } = tables.tenants.get(tenantId ?? 0) ?? {}
-      if ((flying.get(tenantId ?? 0) ?? 0) >= runningMax) continue
+      const { runningMax = Infinity, weight = 1, startsPerSecond = null } = tables.tenants.get(tenantId ?? 0) ?? {}
+      // Whether it could have had its turn is then a matter of its rate.
+      if ((flying.get(tenantId ?? 0) ?? 0) >= runningMax || startsPerSecond !== null) continue
       const others = admitted.filter((task) => task.lane === lane && task.tenantId !== tenantId)
       const costMs = others.reduce((sum, task) => sum + task.costMs, 0) * weight
       const waitedMs = (waitingCostMs.get(key) ?? 0) + costMs

@@ -379,8 +379,23 @@ export const plantedBugs: readonly PlantedBug[] = [
   bug('two-leaders-admit', 'Whoever believes to lead admits.', [scheduler, 'if (!leads) return []', '']),
   bug('cap-ignored', 'A tenant’s cap is not looked at.', [
     admission,
-    'free: Math.min(room, Math.max(0, runningMax - (inFlightMax.get(tenantId) ?? 0)))',
-    'free: room',
+    'free: Math.min(room, startsFree ?? room, Math.max(0, runningMax - (inFlightMax.get(tenantId) ?? 0)))',
+    'free: Math.min(room, startsFree ?? room)',
+  ]),
+  bug('rate-ignored', 'A tenant’s rate of starts is not looked at.', [
+    admission,
+    'free: Math.min(room, startsFree ?? room, ',
+    'free: Math.min(room, ',
+  ]),
+  bug('tokens-not-spent', 'A start takes no token.', [
+    scheduler,
+    'Math.max(row.startsFromMs, fullMs) + (1_000 * count) / row.startsPerSecond',
+    'Math.max(row.startsFromMs, fullMs)',
+  ]),
+  bug('tokens-hoarded', 'Tokens that nobody took are kept without bound.', [
+    scheduler,
+    'Math.min(burst, ((nowMs - startsFromMs) / 1_000) * startsPerSecond)',
+    '((nowMs - startsFromMs) / 1_000) * startsPerSecond',
   ]),
   bug('cap-of-yesterday', 'What was admitted since the last count is not counted against the cap.', [
     admission,

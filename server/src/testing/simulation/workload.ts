@@ -11,6 +11,7 @@ export interface SimulatedTenant {
   tenantId: number
   weight: number
   runningMax: number
+  startsPerSecond: number | null
 }
 
 export interface PlannedJob {
@@ -71,6 +72,7 @@ export function chooseWorkload(random: Random, faults: Faults): Workload {
     tenantId: index + 1,
     weight: 1 + random.below(4),
     runningMax: random.chance(0.5) ? 1 + random.below(random.chance(0.5) ? 4 : 50) : 1_000_000,
+    startsPerSecond: random.chance(0.15) ? 4 + random.below(12) : null,
   }))
   const definitions = Array.from({ length: 1 + random.below(3) }, () => chooseDefinition(random))
   const kind = random.next()
@@ -90,6 +92,7 @@ function crowd(random: Random, tenants: readonly SimulatedTenant[], definitions:
   const retry = { attempts: 3, backoff: { initial_ms: 100, max_ms: 2_000 } }
   definitions.push({ name: 'simulated', accept: ['*/*'], on_failure: 'stop', steps: { s0: step }, retry })
   const first = random.pick(tenants)
+  if (random.chance(0.5)) first.startsPerSecond = 5 + random.below(8)
   const lane = random.pick(lanes)
   return Array.from({ length: crowdJobsCount }, (_, index) => ({
     tenantId: index % 12 === 0 ? random.pick(tenants).tenantId : first.tenantId,

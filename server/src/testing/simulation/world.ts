@@ -147,8 +147,8 @@ function hashChanges(changes: readonly { after: object | undefined }[]): number 
 }
 
 function fillTables({ tables }: MemoryStore, { tenants, definitions }: Workload): void {
-  for (const { tenantId, weight, runningMax } of tenants) {
-    tables.tenants.set(tenantId, { weight, runningMax, paused: false, virtualMs: [0, 0, 0] })
+  for (const { tenantId, ...share } of tenants) {
+    tables.tenants.set(tenantId, { ...share, startsFromMs: -Infinity, paused: false, virtualMs: [0, 0, 0] })
   }
   for (const [index, definition] of definitions.entries()) tables.definitions.set(index + 1, definition)
 }
