@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { findParts, partEnvironment, startServers, type ServerKey } from '../../test/harness/parts.ts'
 import { proveCanaries } from '../../test/prove/canaries.ts'
 import { proveCutUploads } from '../../test/prove/cut-uploads.ts'
+import { proveNames } from '../../test/prove/names.ts'
 import { runCorruptions } from '../src/storage/testing/corruptions.ts'
 import { runStoreFaults } from '../src/storage/testing/store-faults.ts'
 import { runBatch } from './batch.ts'
@@ -74,6 +75,16 @@ const proofs: Record<string, Proof> = {
     async run({ count, tell }) {
       const report = await runThumbnails(count, tell)
       return { report, holds: report.succeeded === report.files }
+    },
+  },
+  names: {
+    summary:
+      'so many hostile names by form, tus and parts: kept to the letter, and never a path, a header or a command',
+    countDefault: 2_000,
+    splits: true,
+    async run({ count, seed, shape }) {
+      const report = await proveNames({ count, seed, house: { shape } })
+      return { report, holds: report.faults.length === 0 }
     },
   },
   'cut-uploads': {

@@ -50,7 +50,7 @@ export function readUploadMetadata(field: string | undefined): Map<string, strin
     const [key = '', value = '', ...rest] = pair.trim().split(' ')
     if (key === '' || rest.length > 0) throw invalid('Upload-Metadata must be pairs of a key and a value in base64.')
     if (texts.has(key)) throw invalid(`Upload-Metadata has the key ${JSON.stringify(key)} twice.`)
-    texts.set(key, decodeBase64(value, `The value of ${JSON.stringify(key)} in Upload-Metadata`).toString('utf8'))
+    texts.set(key, decodeText(value, `The value of ${JSON.stringify(key)} in Upload-Metadata`))
   }
   return texts
 }
@@ -85,6 +85,16 @@ export function readUploadChecksum(headers: IncomingHttpHeaders): UploadChecksum
   if (!(tusChecksumAlgorithms as readonly string[]).includes(algorithm) || rest.length > 0)
     throw invalid(`Upload-Checksum must begin with one of ${tusChecksumAlgorithms.join(', ')}.`)
   return { algorithm, digest: decodeBase64(digest, 'Upload-Checksum') }
+}
+
+/** What is no text is refused: replaced characters would make another name of it. */
+function decodeText(base64: string, what: string): string {
+  const bytes = decodeBase64(base64, what)
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw invalid(`${what} is not UTF-8.`)
+  }
 }
 
 function decodeBase64(text: string, what: string): Buffer {

@@ -339,6 +339,7 @@ describe('an upload by tus is refused', () => {
     ['over the limit of a file', { 'upload-length': String(6 * 1024 ** 3) }, 'file_too_large'],
     ['with metadata that are none', { 'upload-length': '1', 'upload-metadata': 'a b c' }, 'invalid_request'],
     ['with metadata that are no base64', { 'upload-length': '1', 'upload-metadata': 'filename %%' }, 'invalid_request'],
+    ['with a name that is no UTF-8', { 'upload-length': '1', 'upload-metadata': 'filename /4CA' }, 'invalid_request'],
     ['with a key twice', { 'upload-length': '1', 'upload-metadata': 'a YQ==,a YQ==' }, 'invalid_request'],
     [
       'with a name of NUL',

@@ -8,11 +8,14 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import ssh2 from 'ssh2'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { ImportSourceResource } from '@millrace/contract'
 import { decodeId } from '../../platform/ids.ts'
 import { Problem } from '../../platform/problem.ts'
+import { parseS3Url } from '../../storage/s3-url.ts'
+import { newBucketUrl, removeBucket, s3Servers } from '../../storage/testing/s3-servers.ts'
 import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
 import { contextOf, createUploadHouse, newTenant, type UploadHouseOptions } from '../testing/upload-house.ts'
 import { createAddressRules } from './address-rules.ts'
@@ -346,3 +349,78 @@ describe('an SFTP server', () => {
     expect(await client.run(id)).toMatchObject({ problem: { code: 'import_url_forbidden' } })
   })
 })
+
+for (const server of s3Servers())
+  describe(`a bucket of ${server.name}`, () => {
+    /** Objects beside the product, as a tenant's own tools put them. */
+    async function fillBucket(objects: readonly Listing[]) {
+      const url = newBucketUrl(server)
+      const { bucket, endpoint = '', region, credentials } = parseS3Url(url)
+      const client = new S3Client({ region, endpoint, forcePathStyle: true, ...(credentials && { credentials }) })
+      const put = ({ key: Key, content: Body }: Listing) =>
+        client.send(new PutObjectCommand({ Bucket: bucket, Key, Body }))
+      await client.send(new CreateBucketCommand({ Bucket: bucket }))
+      for (const object of objects) await put(object)
+      onTestFinished(async () => {
+        client.destroy()
+        await removeBucket(url)
+      })
+      const place = {
+        endpoint,
+        bucket,
+        region,
+        access_key_id: credentials?.accessKeyId ?? '',
+        secret_access_key: credentials?.secretAccessKey ?? '',
+      }
+      return { put, place }
+    }
+
+    it('gives every object below the prefix once, whatever its key, page by page, and those that change again', async () => {
+      const odd = [
+        'with space.txt',
+        'plus+and&.txt',
+        'ünïcode-文.txt',
+        "quote'(1).txt",
+        'percent%20.txt',
+        'deep/er/x.txt',
+      ]
+      const objects = [
+        ...odd.map((name) => ({ key: `in/${name}`, content: Buffer.from(`content of ${name}`) })),
+        { key: 'in/large.bin', content: randomBytes(12_000_000) },
+        { key: 'out/of/it.txt', content: Buffer.from('not asked for') },
+        { key: 'in/empty.txt', content: Buffer.alloc(0) },
+      ]
+      const { place, put } = await fillBucket(objects)
+      const client = await newClient()
+      const source = await client.create({ s3: { ...place, prefix: 'in/' } })
+      const wanted = objects.filter(({ key, content }) => key.startsWith('in/') && content.length > 0)
+      const expected = (list: readonly Listing[]) =>
+        list.map(({ key, content }) => ({ name: key.split('/').at(-1), sha256: sha256Of(content) })).toSorted(byName)
+      expect(await client.run(source.import_source_id)).toMatchObject({ found_count: wanted.length, problem: null })
+      expect((await client.files()).toSorted(byName)).toEqual(expected(wanted))
+      expect(await client.run(source.import_source_id)).toMatchObject({ found_count: wanted.length })
+
+      const changed = { key: wanted[0]!.key, content: Buffer.from('changed since') }
+      await put(changed)
+      expect(await client.run(source.import_source_id)).toMatchObject({ found_count: wanted.length + 1 })
+      expect((await client.files()).toSorted(byName)).toEqual(expected([...wanted, changed]))
+    })
+
+    it('says with which status a wrong secret and a missing bucket are refused', async () => {
+      const { place } = await fillBucket([{ key: 'a.txt', content: Buffer.from('a') }])
+      const client = await newClient()
+      for (const wrong of [{ secret_access_key: 'wrong' }, { bucket: 'no-such-bucket-of-ours' }]) {
+        const source = await client.create({ s3: { ...place, ...wrong } })
+        expect(await client.run(source.import_source_id)).toMatchObject({
+          found_count: 0,
+          problem: { code: 'import_refused', detail: expect.stringMatching(/status 40[34]/) },
+        })
+      }
+      expect(await client.files()).toEqual([])
+    })
+  })
+
+const byName = (
+  a: { name: string | undefined; sha256: string },
+  b: { name: string | undefined; sha256: string },
+): number => (`${a.name} ${a.sha256}` < `${b.name} ${b.sha256}` ? -1 : 1)
