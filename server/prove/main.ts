@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { findParts, partEnvironment, startServers, type ServerKey } from '../../test/harness/parts.ts'
 import { proveCanaries } from '../../test/prove/canaries.ts'
 import { proveCutUploads } from '../../test/prove/cut-uploads.ts'
+import { proveIdleSockets } from '../../test/prove/idle-sockets.ts'
 import { proveNames } from '../../test/prove/names.ts'
 import { runCorruptions } from '../src/storage/testing/corruptions.ts'
 import { runStoreFaults } from '../src/storage/testing/store-faults.ts'
@@ -23,7 +24,7 @@ const proofs: Record<string, Proof> = {
     },
   },
   'store-faults': {
-    summary: 'writes and reads on a store that fails and lies: nothing acknowledged is lost',
+    summary: 'writes and reads on a store that fails, lies, flips bytes and is read back: nothing acknowledged is lost',
     countDefault: 20_000,
     async run({ count, seed }) {
       const report = await runStoreFaults({ operations: count, seed, probability: 0.1 })
@@ -75,6 +76,15 @@ const proofs: Record<string, Proof> = {
     async run({ count, tell }) {
       const report = await runThumbnails(count, tell)
       return { report, holds: report.succeeded === report.files }
+    },
+  },
+  'idle-sockets': {
+    summary: 'so many connections that trickle or are silent: others are answered as before, and they are ended',
+    countDefault: 10_000,
+    splits: true,
+    async run({ count, shape, tell }) {
+      const report = await proveIdleSockets({ count, house: { shape }, tell })
+      return { report, holds: report.faults.length === 0 }
     },
   },
   names: {

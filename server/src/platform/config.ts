@@ -23,6 +23,8 @@ export interface Config {
   redisUrl: string | undefined
   /** A folder, s3://bucket?endpoint=…, or sharded:FILE; undefined: the data folder. */
   objectStore: { kind: 'disk'; folder: string } | { kind: 's3'; url: string } | { kind: 'sharded'; file: string }
+  /** Each object is read back once it is put. */
+  objectStoreVerify: boolean
   masterKeyFile: string
   /** Prints what a key file holds; it then takes the file's place. */
   masterKeyCommand: string | undefined
@@ -73,6 +75,7 @@ export function readConfig(
     databasePrepare: flag('DATABASE_PREPARE', environment['DATABASE_PREPARE'], true),
     redisUrl: url('REDIS_URL', environment['REDIS_URL'], ['redis:', 'rediss:']),
     objectStore,
+    objectStoreVerify: flag('OBJECT_STORE_VERIFY', environment['OBJECT_STORE_VERIFY'], false),
     masterKeyFile: path.resolve(
       machine.cwd,
       environment['MILLRACE_MASTER_KEY_FILE'] ?? path.join(dataFolder, 'master.key'),

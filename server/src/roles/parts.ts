@@ -80,7 +80,7 @@ export async function openParts(config: Config): Promise<Parts> {
     const masterKey = await loadMasterKey(config)
     const secretWrapping = wrappingBy(masterKey)
     await checkMasterKey(database, secretWrapping)
-    const objectStore = keep(await openStore(config.objectStore, log))
+    const objectStore = keep(await openStore(config.objectStore, { log, verify: config.objectStoreVerify }))
     const redis = config.redisUrl === undefined ? undefined : keep(await openRedis({ url: config.redisUrl, log }))
     const keyRing = createKeyRing({ database, masterKey, clock })
     const wake = redis === undefined ? createLocalWakeBus() : keep(createRedisWakeBus({ redis, ids }))

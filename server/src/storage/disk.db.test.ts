@@ -10,11 +10,20 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLog } from '../platform/log.ts'
 import { openDiskStore } from './disk.ts'
 import { bodyOf, describeObjectStore } from './object-store.contract.ts'
+import { createVerifyingStore } from './verifying.ts'
 
 describeObjectStore('The disk', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-disk-'))
   return {
     store: await openDiskStore({ directory, log: silentLog }),
+    remove: () => rm(directory, { recursive: true }),
+  }
+})
+
+describeObjectStore('A disk whose objects are read back', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'millrace-disk-'))
+  return {
+    store: createVerifyingStore(await openDiskStore({ directory, log: silentLog })),
     remove: () => rm(directory, { recursive: true }),
   }
 })

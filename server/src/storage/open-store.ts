@@ -18,6 +18,7 @@ import { openDiskStore } from './disk.ts'
 import type { ObjectStore } from './object-store.ts'
 import { openS3Store } from './s3.ts'
 import { createShardedStore, type ShardedStore } from './sharded.ts'
+import { createVerifyingStore } from './verifying.ts'
 
 /** What a setting names. */
 export type StorePlace =
@@ -36,26 +37,34 @@ const ShardFile = Type.Object(
 )
 const shardFile = Compile(ShardFile)
 
+export interface OpenOptions {
+  log: Log
+  /** Each object is read back once it is put, on each shard by itself, so that what is moved between them is, too. */
+  verify: boolean
+}
+
 /** Throws Problem setting_invalid or storage_unavailable. */
-export async function openStore(place: StorePlace, log: Log): Promise<ObjectStore | ShardedStore> {
+export async function openStore(place: StorePlace, options: OpenOptions): Promise<ObjectStore | ShardedStore> {
+  const verified = <Store extends ObjectStore>(store: Store): Store =>
+    options.verify ? createVerifyingStore(store) : store
   switch (place.kind) {
     case 'disk':
-      return openDiskStore({ directory: place.folder, log })
+      return verified(await openDiskStore({ directory: place.folder, log: options.log }))
     case 's3':
-      return openS3Store({ url: place.url, log })
+      return verified(await openS3Store({ url: place.url, log: options.log }))
     case 'sharded':
-      return openSharded(place.file, log)
+      return openSharded(place.file, options)
   }
 }
 
-async function openSharded(file: string, log: Log): Promise<ShardedStore> {
+async function openSharded(file: string, options: OpenOptions): Promise<ShardedStore> {
   const { stores, maps } = await readShardFile(file)
   const shards = new Map<string, ObjectStore>()
   try {
     for (const name of new Set(maps.flat())) {
       const value = stores[name]
       if (value === undefined) throw wrong(file, `the map names "${name}", which is not among the stores`)
-      shards.set(name, await openStore(placeOf(file, value), log))
+      shards.set(name, await openStore(placeOf(file, value), options))
     }
     return createShardedStore({ shards, maps })
   } catch (error) {

@@ -11,6 +11,7 @@ export const storeFaults = [
   '503',
   'truncates',
   'flips',
+  'flips when written',
   'swaps',
   'hangs',
   'loses the answer',
@@ -50,7 +51,8 @@ export function createFaultyStore(
     switch (fault) {
       case 'truncates':
         return content.subarray(0, Math.floor(random() * content.length))
-      case 'flips': {
+      case 'flips':
+      case 'flips when written': {
         const spoilt = Buffer.from(content)
         const at = Math.floor(random() * spoilt.length)
         if (spoilt.length > 0) spoilt.writeUInt8(spoilt.readUInt8(at) ^ (1 << Math.floor(random() * 8)), at)
@@ -71,7 +73,7 @@ export function createFaultyStore(
     done,
     heal: () => void (probability = 0),
     async put(key, body, putOptions = {}) {
-      switch (draw('503', 'truncates', 'hangs', 'loses the answer')) {
+      switch (draw('503', 'truncates', 'flips when written', 'hangs', 'loses the answer')) {
         case '503':
           throw unavailable()
         case 'hangs':
@@ -83,6 +85,8 @@ export function createFaultyStore(
           const content = Buffer.concat(pieces)
           return store.put(key, Readable.from([content.subarray(0, Math.floor(random() * content.length))]))
         }
+        case 'flips when written':
+          return store.put(key, Readable.from([await spoil('flips when written', await buffer(body), key)]), putOptions)
         case 'loses the answer':
           await store.put(key, body, putOptions)
           throw unavailable()

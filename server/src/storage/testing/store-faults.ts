@@ -1,4 +1,4 @@
-// Writes and reads through a vault on a store that fails and lies. Nobody may be given a wrong byte, everything that was
+// Writes and reads through a vault on a store that fails and lies, and that is read back for that. Nobody may be given a wrong byte, everything that was
 // acknowledged must be there once the store is honest again, and every refusal is a problem with a code.
 
 import { randomBytes } from 'node:crypto'
@@ -8,6 +8,7 @@ import { silentLog } from '../../platform/log.ts'
 import { Problem } from '../../platform/problem.ts'
 import { createVault } from '../encrypted-vault.ts'
 import type { SealedObject } from '../vault.ts'
+import { createVerifyingStore } from '../verifying.ts'
 import { seededRandom } from './corruptions.ts'
 import { createFaultyStore, type StoreFaultReport } from './faulty-store.ts'
 import { createMemoryKeyRing } from './memory-key-ring.ts'
@@ -25,7 +26,7 @@ export async function runStoreFaults(options: {
   const random = seededRandom(options.seed)
   const store = createFaultyStore(createMemoryStore(), { random, probability: options.probability })
   const vault = createVault({
-    store,
+    store: createVerifyingStore(store),
     keyRing: createMemoryKeyRing(),
     ids: systemIds,
     log: silentLog,
