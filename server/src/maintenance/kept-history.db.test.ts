@@ -84,6 +84,9 @@ it('forgets what a job made when it ran again, and a job of many tasks in pieces
   await aDayLater()
   await forgetAll()
   expect(await countOf('task_result')).toBe(0)
+  await expect(house.control.replayStep(tenantId, jobRowId, 'system', 'second')).rejects.toMatchObject({
+    code: 'conflict',
+  })
   await house.control.replayStep(tenantId, jobRowId, 'system', 'first')
   house.wake.wake('backlog')
   await house.until(

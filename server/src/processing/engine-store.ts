@@ -203,6 +203,8 @@ export interface EngineTx {
   releaseTasks(jobId: number, limit: number): Promise<boolean>
   /** Queues the dead and cancelled tasks of a step anew, all budgets fresh; answers how many. */
   requeueEndedTasks(jobId: number, step: string): Promise<number>
+  /** Whether what the steps of an ended job made is not kept any longer, as its tenant's limits say. */
+  isForgotten(jobId: number): Promise<boolean>
   /** Forgets tasks, results and outputs of these steps. */
   deleteStepWork(jobId: number, steps: readonly string[]): Promise<void>
   countOpenTasks(jobId: number, step: string): Promise<number>

@@ -68,6 +68,7 @@ export function createJobControl({ engine, wake }: JobControlDependencies): JobC
         if (!Object.hasOwn(graph.definition.steps, step)) throw new Problem('not_found')
         if (!isJobEnded(graph.job.state)) throw new Problem('job_not_ended')
         const steps = followersOf(graph.definition, step)
+        await requireResults(graph, tx, steps)
         await tx.deleteStepWork(jobRowId, steps)
         graph.reopen(steps, new Map())
       }),
@@ -77,6 +78,13 @@ export function createJobControl({ engine, wake }: JobControlDependencies): JobC
 function requireLive({ job }: JobGraph): void {
   if (isJobEnded(job.state)) throw new Problem('job_ended')
   if (job.state === 'cancelling') throw new Problem('conflict', { detail: 'The job is being cancelled.' })
+}
+
+/** Steps must not run on what is not there any more; unless all of them run, what others made is needed. */
+async function requireResults(graph: JobGraph, tx: EngineTx, again: readonly string[]): Promise<void> {
+  if (again.length === graph.steps.length || !(await tx.isForgotten(graph.job.id))) return
+  const detail = 'What its other steps made is not kept any longer. Start a new job over the file.'
+  throw new Problem('conflict', { detail })
 }
 
 /**
@@ -89,6 +97,7 @@ export async function retryBroken(graph: JobGraph, tx: EngineTx): Promise<void> 
   if (broken.length === 0) throw new Problem('conflict', { detail: 'No step of the job failed.' })
   const skipped = graph.steps.filter(({ state }) => state === 'skipped')
   const again = new Set([...broken, ...skipped].flatMap(({ name }) => followersOf(definition, name)))
+  await requireResults(graph, tx, [...again]) // Before anything is changed: callers may go on.
   const requeued = new Map<string, number>()
   const made = new Map((await tx.countOutputs([job.id])).map(({ step, count }) => [step, count]))
   for (const { name, tasksTotal } of broken) {

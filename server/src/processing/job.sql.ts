@@ -250,6 +250,16 @@ export interface JobFileRow {
   current: boolean
 }
 
+/** Whether results up to its end have been deleted: migrations/0015. */
+export async function isForgotten(sql: Sql, jobId: number): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `select from job j join tenant_schedule s on s.tenant_id = j.tenant_id
+     where j.id = $1 and (j.finished_at, j.id) <= (s.results_forgotten_to, s.results_forgotten_job)`,
+    [jobId],
+  )
+  return rowCount > 0
+}
+
 /** The file of each job as it was at the job's version; nothing for one that was erased. */
 export async function listJobFiles(sql: Sql, jobIds: readonly number[]): Promise<JobFileRow[]> {
   const { rows } = await sql.query<JobFileRow>(

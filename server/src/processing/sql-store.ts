@@ -96,6 +96,7 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
 type JobStatements =
   | 'insertJob'
   | 'lockJobs'
+  | 'isForgotten'
   | 'listSteps'
   | 'listFiles'
   | 'updateSteps'
@@ -110,6 +111,7 @@ type JobStatements =
 const jobStatements = (tx: Tx): Pick<EngineTx, JobStatements> => ({
   insertJob: (job) => jobs.insertJob(tx, job),
   lockJobs: (jobIds) => jobs.lockJobs(tx, jobIds),
+  isForgotten: (jobId) => jobs.isForgotten(tx, jobId),
   listSteps: (jobIds) => jobs.listJobSteps(tx, jobIds),
   listFiles: async (jobIds) => (await jobs.listJobFiles(tx, jobIds)).map(toEngineFile),
   updateSteps: async (steps) => {

@@ -271,6 +271,7 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
       for (const task of ended) move(tx, task, { state: 'queued', attempt: 0, lostCount: 0, runAtMs: now() })
       return ended.length
     },
+    isForgotten: async () => false, // Nothing is old enough here.
     async deleteStepWork(jobId, steps) {
       const isOf = (row: { jobId: number; step: string }): boolean => row.jobId === jobId && steps.includes(row.step)
       for (const { id } of await lockTasks(tx, () => tx.ofJob(tables.tasks, jobId, isOf))) {
