@@ -233,7 +233,7 @@ const rows: [string, string, unknown, string][] = [
     batch,
     'batch_1',
   ],
-  ['batch report batch_1', 'GET /batches/batch_1/report', 'a,b', 'batch_1-report.csv'],
+  ['batch report batch_1', 'GET /batches/batch_1/report?format=csv', 'a,b', 'batch_1-report.csv'],
   ['schedules show sched_1', 'GET /schedules/sched_1', schedule, 'never'],
   ['schedules change sched_1 --zone UTC', 'PATCH /schedules/sched_1 {"time_zone":"UTC"}', schedule, 'sched_1'],
   ['admin', 'GET /admin/metrics', { users: { total_users: 3 } }, 'users  total users  3'],

@@ -1,4 +1,10 @@
-// One call of the command: words in, an exit code out. It touches the world only through what it is given.
+// The command millrace. commands/ holds one file for each word, told to the parser and to the help by the same rows;
+// beside it stands what several of them do: send, follow, download, tell. It knows the contract and nothing else of ours.
+// Invariants: results go to the standard output and all else to the standard error; nothing that a server or a file says
+// reaches a terminal unless it was made harmless (text.ts) or the disk outside the folder that was named (safe-path.ts);
+// a failure says what to do, and every end has its exit code.
+//
+// This file is one call of it: words in, an exit code out. It touches the world only through what it is given.
 
 import { createApi } from './api.ts'
 import type { Context } from './command.ts'

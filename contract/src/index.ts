@@ -1,3 +1,7 @@
+// The promise: what the server answers, what clients may ask, and the words that both use. It imports nothing of ours, so
+// whoever has it can talk to a server without having one. An operation, a problem or a state that is not here does not
+// exist; one that is here keeps its meaning.
+
 export * from './client.ts'
 export * from './ids.ts'
 export * from './operations.ts'

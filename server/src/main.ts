@@ -169,7 +169,9 @@ const print = (text: string): void => void process.stdout.write(`${text}\n`)
 function explain(error: unknown): void {
   const problem = error instanceof Problem ? error : new Problem('internal', { cause: error })
   const { title, detail, remedy } = toProblemDocument(problem)
-  process.stderr.write(`${title}${detail === undefined ? '' : ` ${detail}`}\n${remedy}\n`)
+  // The detail of a setting says what to do; its title and its remedy are for those who read them elsewhere.
+  const isPlain = problem.code === 'setting_invalid' && detail !== undefined
+  process.stderr.write(isPlain ? `${detail}\n` : `${title}${detail === undefined ? '' : ` ${detail}`}\n${remedy}\n`)
   if (problem.code === 'internal') process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
 }
 

@@ -25,7 +25,8 @@ export const downloadOutputs = defineCommand({
   operandsMin: 1,
   operandsMax: 1_000,
   options: { out: { value: 'DIR', help: 'folder to write to, else this one' } },
-  details: 'A file of the same name is replaced. Outputs are named by name or id, as millrace jobs show lists them.',
+  details: `A file of the same name is replaced. OUTPUT is the name of an output, or its id where several have one name:
+millrace jobs show JOB --json has both.`,
   async run([jobId = '', ...words], options, context) {
     const { console, signal } = context
     const api = await context.api()

@@ -38,7 +38,8 @@ const create = defineCommand({
     once: { help: 'good for one download' },
     version: { value: 'N', help: 'this version of the file instead of the newest' },
   },
-  details: 'The link needs no key and is shown once. OUTPUT is a name or an id, as millrace jobs show lists them.',
+  details: `The link needs no key and is shown once. OUTPUT is the name of an output, or its id where several have one name:
+millrace jobs show JOB --json has both.`,
   async run([id = '', output], options, context) {
     const { console } = context
     const expiresIn = readDuration('expires', options.expires)

@@ -22,6 +22,7 @@ export function PdfFrame({
   if (!navigator.pdfViewerEnabled || problem?.code === 'forbidden') return <div className="media">{otherwise}</div>
   if (problem) return <ProblemNotice urgent problem={problem} />
   if (url === undefined) return <div className="media is-loading" role="status" aria-label="Loading" />
+  const src = `${url}#navpanes=0&view=FitH`
   // oxlint-disable-next-line react/iframe-missing-sandbox -- It stands in the answer, as said above.
-  return <iframe className="pdf" src={url} title={`Pages of ${name}`} referrerPolicy="no-referrer" />
+  return <iframe className="pdf" src={src} title={`Pages of ${name}`} referrerPolicy="no-referrer" />
 }

@@ -1,4 +1,10 @@
-// Runs the services of a role over its parts, from the lock of the data folder to the way out.
+// roles/ puts the server together: parts.ts opens what it runs on, features.ts makes each feature once over them,
+// services.ts says which of those a role runs, operations.ts does what is done without serving. It is the only folder
+// where anything is constructed, and it decides nothing itself: no rule about a file or a job stands here.
+// Invariants: services start in their order and stop in the reverse one; what cannot start leaves nothing open; one
+// process has a data folder at a time.
+//
+// This file runs the services of a role over its parts, from the lock of the data folder to the way out.
 
 import type { Config } from '../platform/config.ts'
 import { startServices } from '../platform/lifecycle.ts'

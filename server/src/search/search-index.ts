@@ -1,4 +1,7 @@
-// Search over names, metadata and extracted text, always inside one tenant. search-index.contract.ts checks adapters.
+// search/ finds files by any piece of their name, metadata and extracted text. It owns the documents, how a question is
+// read, and the order of answers; it knows files by their ids only, and nothing of who may see them.
+// Invariants: a document and a question belong to the tenant of the transaction they come in; a document is written with
+// the change that it tells of, or not at all. search-index.contract.ts checks adapters.
 
 import type { Tx } from '../platform/database.ts'
 
