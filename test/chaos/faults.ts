@@ -133,11 +133,11 @@ const processFaults: readonly Fault[] = [
   }),
   {
     name: 'kill-child',
-    what: 'the processes of running tasks are killed, five times',
+    what: 'the processes of running tasks are killed, three times',
     hurts: 'workers',
     isQuiet: true,
     async run(rig) {
-      for (let time = 0; time < 5; time++) {
+      for (let time = 0; time < 3; time++) {
         for (const role of workers) for (const pid of childrenOf(rig, role)) sendSignal(pid, 'SIGKILL')
         await delay(500)
       }

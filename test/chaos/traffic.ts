@@ -60,12 +60,12 @@ export interface TrafficOptions {
   filesMax: number
 }
 
-const clientsPerTenant = 2
-const openJobsMax = 12
+const clientsPerTenant = 1
+const openJobsMax = 9
 const pauseMsMax = 250
 const callDeadlineMs = 15_000
 const retryPauseMs = 400
-const lookMs = 700
+const lookMs = 1_000
 
 export function startTraffic({ tenants, random, prefix, filesMax }: TrafficOptions): Traffic {
   const files: TrackedFile[] = []
@@ -258,10 +258,10 @@ async function makeFile(
     const whole = await images.png({ width: 64, height: 48, seed: number })
     return { name: `${stem}.png`, bytes: whole.subarray(0, Math.floor(whole.length / 2)) }
   }
-  switch (number % 6) {
-    case 0:
+  switch (number % 10) {
+    case 3:
       return { name: `${stem}.png`, bytes: await images.png({ width: 96, height: 72, seed: number }) }
-    case 1:
+    case 6:
       return { name: `${stem}.csv`, bytes: utf8(csv(sales(20, number))) }
     default:
       return { name: `${stem}.txt`, bytes: utf8(`${stem}\n${prose[number % prose.length]}\n`) }

@@ -24,6 +24,8 @@ export interface Cell extends CellFolders {
 const startTimeoutMs = 20_000
 const endsWithinMs = 500
 const tasksMax = 500
+/** Of its limit, from which on a task that was killed is taken for the cause. */
+const blameShare = 0.5
 const rssBytesMax = 768 * 1024 ** 2 // A Node with its image and table libraries warm stays below a half of it.
 
 export async function openCell(options: {
@@ -98,10 +100,13 @@ async function lostEnd(cell: Cell, watch: RunWatch, task: SandboxTask): Promise<
   // The line closes a moment before the process has ended.
   const ended = await Promise.race([cell.child.ended, after(endsWithinMs)])
   if (ended === undefined) return { kind: 'crashed', detail: 'the child closed its line' }
-  // Nobody here has killed it yet: this was the kernel, which ran out of memory.
+  // Nobody here has killed it yet: this was the kernel, for want of memory, or somebody's hand. A child that took little
+  // is not to blame for either: it pays for others, and its task is worth another attempt.
   const wasKilled = ended.signal === 'SIGKILL' || ended.code === 137
+  const tookMuch = watch.peakBytes() > task.memoryBytes * blameShare
   const ranOut = /out of memory|bad_alloc/i.test(cell.child.lastWords())
-  if (wasKilled || ranOut || watch.peakBytes() > task.memoryBytes) return { kind: 'memory' }
+  if (ranOut || (wasKilled && tookMuch) || watch.peakBytes() > task.memoryBytes) return { kind: 'memory' }
+  if (wasKilled) return { kind: 'crashed', detail: 'the child was killed from outside' }
   return withLastWords(cell, {
     kind: 'crashed',
     detail: `the child ended with ${ended.signal ?? `code ${ended.code}`}`,

@@ -60,14 +60,14 @@ export function createCells(options: CellsOptions): Sandbox {
     setImmediate(refillBlank)
     const cell = await (taken ?? open(false))
     // It may have ended while it waited.
-    return (await isBroken(cell)) ? (discard(cell), open(false)) : cell
+    return cell.line.isBroken() ? (discard(cell), open(false)) : cell
   }
 
   const takeWarm = async (tenantId: number): Promise<Cell> => {
     for (const cell of [...idle].toReversed()) {
       if (cell.tenantId !== tenantId) continue
       idle.delete(cell)
-      if (!(await isBroken(cell))) return cell
+      if (!cell.line.isBroken()) return cell
       discard(cell)
     }
     const cell = await takeBlank()
@@ -133,7 +133,3 @@ export function createCells(options: CellsOptions): Sandbox {
     close: () => (closed ??= close()),
   }
 }
-
-/** Whether the child has ended or misbehaved while it was idle. */
-const isBroken = (cell: Cell): Promise<boolean> =>
-  Promise.race([cell.line.broken.then(() => true), Promise.resolve(false)])

@@ -11,6 +11,8 @@ export interface ChildLine {
   readonly ready: Promise<void>
   /** Resolves when the line was misused, with the reason, or closed; ready and ask may then never resolve. */
   readonly broken: Promise<{ misuse?: string }>
+  /** Whether it has been misused or closed. */
+  isBroken(): boolean
   ask(processor: string, run: SandboxRun): Promise<ChildReply>
 }
 
@@ -23,7 +25,10 @@ export function createChildLine(line: Duplex): ChildLine {
   let pieces: Buffer[] = []
   let piecesBytes = 0
 
+  let isBroken = false
+
   const breakLine = (reason?: string): void => {
+    isBroken = true
     broken.resolve(reason === undefined ? {} : { misuse: reason })
     line.destroy()
     pieces = []
@@ -61,6 +66,7 @@ export function createChildLine(line: Duplex): ChildLine {
   return {
     ready: ready.promise,
     broken: broken.promise,
+    isBroken: () => isBroken,
     ask(processor, run) {
       const request: ChildRequest = { token: randomBytes(16).toString('hex'), processor, run }
       return new Promise((resolve) => {

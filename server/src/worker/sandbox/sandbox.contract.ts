@@ -8,10 +8,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
 import { createServer } from 'node:net'
-import { env, execPath, pid, ppid } from 'node:process'
+import { env, execPath, kill, pid, ppid } from 'node:process'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { eventually, processesWith } from '../testing/eventually.ts'
+import { eventually, pidsWith, processesWith } from '../testing/eventually.ts'
 import { openTestSandbox, type TestSandbox } from '../testing/test-sandbox.ts'
 import type { SandboxLevel } from './sandbox.ts'
 
@@ -209,6 +210,16 @@ export function describeSandbox(level: SandboxLevel): void {
           expect(end.kind).toBe('crashed')
           expect((await house.run('echo', { tenantId: 25 })).end.kind).toBe('outcome')
         })
+
+      test('a child that is killed from outside, and does not take the task for too large', async () => {
+        const own = await openTestSandbox(level)
+        await own.run('echo')
+        const running = own.run('sleep')
+        await delay(200)
+        for (const pid of await pidsWith(own.scratchFolder)) kill(pid, 'SIGKILL')
+        expect((await running).end.kind).toBe('crashed')
+        await own.close()
+      })
 
       test('an answer of excessive length', async () => {
         const { end } = await house.run('large', { parameters: { length: 20 * mb } })

@@ -21,3 +21,12 @@ export async function processesWith(text: string): Promise<string[]> {
   const { stdout } = await promisify(execFile)('ps', ['-axo', 'args='], { maxBuffer: 32e6 })
   return stdout.split('\n').filter((line) => line.includes(text))
 }
+
+/** Ids of the processes with the text in their command line. */
+export async function pidsWith(text: string): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-axo', 'pid=,args='], { maxBuffer: 32e6 })
+  return stdout
+    .split('\n')
+    .filter((line) => line.includes(text))
+    .map((line) => Number.parseInt(line, 10))
+}
