@@ -1,5 +1,5 @@
-// One experiment: traffic, in the middle of it a fault or two at once, traffic again, the end of every job, and the
-// question whether everything that must hold holds.
+// One experiment: traffic, in the middle of it a fault or two at once, traffic again, perhaps another round of that, the
+// end of every job, and the question whether everything that must hold holds.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { until } from '../e2e/jobs.ts'
@@ -11,25 +11,30 @@ import type { Rig } from './rig.ts'
 import { startTraffic, type Traffic } from './traffic.ts'
 import { startWatcher } from './watcher.ts'
 
-export interface Experiment {
+export interface Round {
   /** In the list or the sequence that it belongs to. */
   number: number
+  /** What happens at the same time. */
   faults: readonly Fault[]
+}
+
+export interface Experiment {
+  rounds: readonly Round[]
   seed: number
   /** Before the invariants are looked at: what the checker must find is planted here. */
   tamper?: (rig: Rig, prefix: string) => Promise<void>
 }
 
 export interface Outcome {
-  number: number
-  faults: string[]
+  /** Names of its faults, round by round. */
+  rounds: { number: number; faults: string[] }[]
   seed: number
   files: number
   /** Calls of clients that were not answered well at once. */
   failedCalls: number
   calls: number
   leaders: number
-  /** From the end of the fault until all that was acknowledged before has ended, and something new was acknowledged. */
+  /** From the end of the last fault until all that was acknowledged before has ended, and something new was acknowledged. */
   recoverSeconds: number
   seconds: number
   /** What does not hold. */
@@ -44,7 +49,8 @@ const finishDeadlineMs = 120_000
 /** Between the beginnings of two faults. */
 const offsetMsMax = 3_000
 
-export async function runExperiment(rig: Rig, { number, faults, seed, tamper }: Experiment): Promise<Outcome> {
+export async function runExperiment(rig: Rig, { rounds, seed, tamper }: Experiment): Promise<Outcome> {
+  const number = rounds[0]?.number ?? 0
   const random = createRandom(seed + number * 7_919)
   const prefix = `chaos-${seed}-${number}-${Date.now() % 1_000_000}`
   const startedMs = Date.now()
@@ -53,28 +59,28 @@ export async function runExperiment(rig: Rig, { number, faults, seed, tamper }: 
   const watchers = rig.tenants.map(startWatcher)
   await Promise.all(watchers.map(({ ready }) => ready))
   const leaders = watchLeaders(rig.servers)
-  const traffic = startTraffic({ tenants: rig.tenants, random, prefix, filesMax })
+  const traffic = startTraffic({ tenants: rig.tenants, random, prefix, filesMax: filesMax * rounds.length })
   try {
     const stalled: string[] = []
+    const undone: string[] = []
     const flows = (what: string, isSo: () => boolean): Promise<void> =>
       until(what, async () => isSo(), flowDeadlineMs).catch((error: unknown) => void stalled.push(String(error)))
     await flows('files come in before the fault', () => traffic.acknowledgedCount() >= filesBefore)
-    const offsetsMs = faults.map((_, index) => (index === 0 ? 0 : random.below(offsetMsMax)))
-    const undone = await runAll(rig, faults, offsetsMs)
-    await rig.heal()
-    const healedMs = Date.now()
-    await flows(
-      'files come in after the fault',
-      () => acknowledgedAfter(traffic, healedMs) >= filesAfter || traffic.files.length === filesMax,
-    )
+    let healedMs = 0
+    for (const { faults } of rounds) {
+      const offsetsMs = faults.map((_, index) => (index === 0 ? 0 : random.below(offsetMsMax)))
+      undone.push(...(await runAll(rig, faults, offsetsMs)))
+      await rig.heal()
+      healedMs = Date.now()
+      await flows('files come in after the fault', () => isFlowing(traffic, healedMs))
+    }
     await traffic.finish(finishDeadlineMs)
     await leaders.stop()
     await tamper?.(rig, prefix)
-    const isQuiet = faults.every((fault) => fault.isQuiet === true)
+    const isQuiet = rounds.every(({ faults }) => faults.every((fault) => fault.isQuiet === true))
     const found = await findFaults({ rig, traffic, watchers, leaders, prefix, outboxBefore, isQuiet })
     return {
-      number,
-      faults: faults.map(({ name }) => name),
+      rounds: rounds.map((round) => ({ number: round.number, faults: round.faults.map(({ name }) => name) })),
       seed,
       files: traffic.files.length,
       failedCalls: traffic.calls.filter(({ status }) => status === 0 || status >= 500).length,
@@ -102,8 +108,8 @@ async function runAll(rig: Rig, faults: readonly Fault[], offsetsMs: readonly nu
   )
 }
 
-const acknowledgedAfter = (traffic: Traffic, ms: number): number =>
-  traffic.files.filter(({ acknowledgedAtMs = 0 }) => acknowledgedAtMs > ms).length
+const isFlowing = ({ files }: Traffic, sinceMs: number): boolean =>
+  files.filter(({ acknowledgedAtMs = 0 }) => acknowledgedAtMs > sinceMs).length >= filesAfter
 
 function recoverMs({ files }: Traffic, healedMs: number): number {
   const before = files.filter(({ acknowledgedAtMs = Infinity }) => acknowledgedAtMs <= healedMs)

@@ -3,7 +3,7 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { findParts, partEnvironment, startServers } from '../harness/parts.ts'
-import { runExperiment, type Experiment, type Outcome } from './experiment.ts'
+import { runExperiment, type Round } from './experiment.ts'
 import { faults } from './faults.ts'
 import { runKillStorm } from './kill-storm.ts'
 import { planNamed, planPairs, planSingles } from './plan.ts'
@@ -12,7 +12,7 @@ import { openRig } from './rig.ts'
 import { isServersChoice } from './servers.ts'
 
 const help = `npm run chaos -- NAME [--seed N] [--postgres 15|18] [--store seaweedfs|versitygw]
-npm run chaos -- singles | pairs [--count N] [--from N] [--to N] [--minutes N] [--report FILE]
+npm run chaos -- singles | pairs [--count N] [--rounds N] [--from N] [--to N] [--minutes N] [--report FILE]
 npm run chaos -- kill [--files N] [--kills N] [--shape one-process|split]
 npm run chaos -- --list
 
@@ -22,6 +22,7 @@ singles     every fault of the list by itself
 pairs       pairs of them, drawn from the seed (60)
 kill        kills the product (kill -9) at random moments while files come in
 
+--rounds N has N of them happen one after the other before the invariants are looked at, which takes less time.
 The seed of a run is printed; the same seed gives the same faults. --minutes ends a turn; the next one with the same
 report goes on where it ended, and --from and --to choose by number.`
 
@@ -33,6 +34,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     shape: { type: 'string', default: 'one-process' },
     count: { type: 'string', default: '60' },
+    rounds: { type: 'string', default: '1' },
     from: { type: 'string', default: '1' },
     to: { type: 'string' },
     minutes: { type: 'string', default: '600' },
@@ -73,44 +75,45 @@ function listFaults(): void {
   print(`\n${faults.length} faults`)
 }
 
-function planOf(name: string): Experiment[] | undefined {
-  if (name === 'singles') return planSingles(seed)
+function planOf(name: string): Round[] | undefined {
+  if (name === 'singles') return planSingles()
   if (name === 'pairs') return planPairs(Number(values.count), seed)
-  const experiment = planNamed(name, seed)
-  return experiment && [experiment]
+  const round = planNamed(name)
+  return round && [round]
 }
 
-async function runPlan(name: string, plan: readonly Experiment[]): Promise<number> {
+async function runPlan(name: string, plan: readonly Round[]): Promise<number> {
   const choice = { postgres: values.postgres, store: values.store }
   if (!isServersChoice(choice)) throw new Error('--postgres is 15 or 18, --store is seaweedfs or versitygw')
   const file = values.report
   const known = file === undefined ? [] : await readReport(file, { plan: name, seed })
-  const done = new Map<number, Outcome>(known.map((outcome) => [outcome.number, outcome]))
+  const outcomes = [...known]
+  const done = new Set(known.flatMap(({ rounds }) => rounds.map(({ number }) => number)))
   const to = Number(values.to ?? Infinity)
   const left = plan.filter(({ number }) => number >= Number(values.from) && number <= to && !done.has(number))
   const report = (): Report => ({
     plan: name,
     seed,
     on: `PostgreSQL ${choice.postgres}, Valkey and ${choice.store}`,
-    outcomes: [...done.values()].toSorted((a, b) => a.number - b.number),
+    outcomes,
   })
   const endMs = Date.now() + Number(values.minutes) * 60_000
-  print(`seed ${seed}: ${left.length} of ${plan.length} experiments`)
+  print(`seed ${seed}: ${left.length} of ${plan.length} faults or pairs`)
   const rig = await openRig(choice)
   try {
-    for (const experiment of left) {
+    while (left.length > 0) {
       if (Date.now() > endMs) {
         print('The time of this turn is up; the next one goes on from here.')
         break
       }
-      const outcome = await runExperiment(rig, experiment)
-      done.set(experiment.number, outcome)
+      const outcome = await runExperiment(rig, { rounds: left.splice(0, Math.max(1, Number(values.rounds))), seed })
+      outcomes.push(outcome)
       print(toTable([outcome])[1] ?? '')
       for (const violation of outcome.violations.slice(0, 12)) print(`    ${violation}`)
       if (file !== undefined) await writeReport(file, report())
     }
     for (const line of ['', ...summarise(report())]) print(line)
-    return report().outcomes.every(({ violations }) => violations.length === 0) ? 0 : 1
+    return outcomes.every(({ violations }) => violations.length === 0) ? 0 : 1
   } finally {
     if (values.logs !== undefined) await writeFile(values.logs, await rig.logs())
     await rig.close()

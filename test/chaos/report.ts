@@ -25,9 +25,11 @@ export function toTable(outcomes: readonly Outcome[]): string[] {
   )
 }
 
+const nameOf = ({ rounds }: Outcome): string => rounds.map(({ faults }) => faults.join(' + ')).join('; ')
+
 const toRow = (outcome: Outcome): string[] => [
-  String(outcome.number),
-  outcome.faults.join(' + '),
+  outcome.rounds.map(({ number }) => number).join(','),
+  nameOf(outcome),
   String(outcome.files),
   String(outcome.calls),
   String(outcome.failedCalls),
@@ -41,15 +43,12 @@ const toRow = (outcome: Outcome): string[] => [
 export function summarise({ plan, seed, on, outcomes }: Report): string[] {
   const broken = outcomes.filter(({ violations }) => violations.length > 0)
   const files = outcomes.reduce((sum, outcome) => sum + outcome.files, 0)
+  const rounds = outcomes.reduce((sum, outcome) => sum + outcome.rounds.length, 0)
   return [
     ...toTable(outcomes),
-    ...broken.flatMap(({ number, faults, violations }) => [
-      '',
-      `${number} ${faults.join(' + ')}`,
-      ...violations.map((violation) => `  ${violation}`),
-    ]),
+    ...broken.flatMap((outcome) => ['', nameOf(outcome), ...outcome.violations.map((violation) => `  ${violation}`)]),
     '',
-    `${plan}, seed ${seed}, on ${on}: ${outcomes.length} experiments, ${files} files, ` +
+    `${plan}, seed ${seed}, on ${on}: ${rounds} faults or pairs in ${outcomes.length} experiments, ${files} files, ` +
       (broken.length === 0 ? 'every invariant holds' : `${broken.length} broken`),
   ]
 }

@@ -21,9 +21,9 @@ describe.runIf(shape === 'split')('faults', () => {
   afterAll(() => rig?.close(), 120_000)
 
   const experimentOf = (names: string) => {
-    const experiment = planNamed(names, seed)
-    if (experiment === undefined) throw new Error(`there is no fault ${names}`)
-    return experiment
+    const round = planNamed(names)
+    if (round === undefined) throw new Error(`there is no fault ${names}`)
+    return { rounds: [round], seed }
   }
 
   test.each(['kill-worker+redis-flush', 'kill-leader', 'pg-terminate'])(
