@@ -13,6 +13,7 @@ import { createIdempotency } from '../../src/platform/idempotency.ts'
 import { systemIds } from '../../src/platform/ids.ts'
 import { silentLog } from '../../src/platform/log.ts'
 import { createMetrics } from '../../src/platform/metrics.ts'
+import { releaseBytes } from '../../src/platform/owned-bytes.ts'
 import { createLocalWakeBus } from '../../src/platform/wake.ts'
 import { createPostgresSearch } from '../../src/search/postgres.ts'
 import { openDiskStore } from '../../src/storage/disk.ts'
@@ -103,7 +104,7 @@ export async function openUploadPlatform(folder: string) {
     },
     async vaultRead() {
       if (written === undefined) throw new Error('nothing was written')
-      for await (const _ of await vault.read(written)) continue
+      for await (const piece of await vault.read(written)) releaseBytes(piece as Buffer) // A stream of bytes gives buffers.
     },
     async stop() {
       running.abort()

@@ -22,7 +22,7 @@ import type { ByteRange } from './object-store.ts'
 
 /** Pieces handed on in either direction; large enough to make the calls per piece cheap. */
 const slabBytes = 256 * 1024
-/** The first piece: most objects are small, and memory that is made for each of them wakes the collector. */
+/** The first piece, as most objects are small. */
 const firstSlabBytes = 32 * 1024
 const slabsCount = 3
 
@@ -48,10 +48,31 @@ export interface EncryptOptions {
   firstPart?: { number: number; salt: Buffer }
   /** Left out: a fresh one. It stays usable, and what is found is the digest of all that it has seen. */
   hash?: Hash
+  slabs: SlabRing
   /** Called with the length so far before anything of a piece is used; throws to refuse it. */
   onSize?: (sizeBytes: number) => void
   /** Called at the end, before the last bytes are handed on; throws to refuse the whole. */
   onEnd: (found: EncryptedContent) => void
+}
+
+/**
+ * Memory for stored bytes on their way into a store. Three slabs take turns: ObjectStore.put may still be writing the last
+ * while the next is full and runs over into the third.
+ */
+export class SlabRing {
+  readonly #slabs: Buffer[] = []
+
+  next(): Buffer {
+    const oldest = this.#slabs.length > slabsCount ? this.#slabs.splice(1, 1)[0] : undefined
+    const slab = oldest ?? Buffer.allocUnsafeSlow(this.#slabs.length === 0 ? firstSlabBytes : slabBytes)
+    this.#slabs.push(slab)
+    return slab
+  }
+
+  /** Gives the memory back, when the store has answered that it has kept the object. */
+  release(): void {
+    for (const slab of this.#slabs) releaseBytes(slab)
+  }
 }
 
 /** Hashes and encrypts in one pass; yields the stored bytes of the parts, one after the other. */
@@ -87,15 +108,13 @@ class PartWriter {
   #chunkIndex = 0
   #chunkBytes = 0
   #cipher: CipherGCM
-  // Three that take turns, since fresh ones would double the collector's work: ObjectStore.put may still be writing
-  // the last while the next is full and runs over into the third.
-  readonly #slabs: Buffer[] = []
-  #slab: Buffer = Buffer.allocUnsafeSlow(firstSlabBytes)
+  #slab: Buffer
   #used = 0
   #full: Buffer | undefined
 
   constructor(options: EncryptOptions) {
     this.#options = options
+    this.#slab = options.slabs.next()
     this.#keys = this.#newPart()
     this.#cipher = encryptorOf(this.#keys, 0)
   }
@@ -160,13 +179,6 @@ class PartWriter {
     this.#append(this.#cipher.getAuthTag())
   }
 
-  #nextSlab(): Buffer {
-    const slab =
-      (this.#slabs.length === slabsCount ? this.#slabs.shift() : undefined) ?? Buffer.allocUnsafeSlow(slabBytes)
-    this.#slabs.push(slab)
-    return slab
-  }
-
   /** Takes bytes that are nobody else's. */
   #append(bytes: Buffer): void {
     this.storedBytes += bytes.length
@@ -177,7 +189,7 @@ class PartWriter {
       if (this.#used < this.#slab.length) continue
       invariant(this.#full === undefined, 'at most one slab waits to be taken')
       this.#full = this.#slab
-      this.#slab = this.#nextSlab()
+      this.#slab = this.#options.slabs.next()
       this.#used = 0
     }
     releaseBytes(bytes)
@@ -320,6 +332,7 @@ export class ExactReader {
   }
 
   async close(): Promise<void> {
+    releaseBytes(this.#piece)
     await this.#source.return?.()
   }
 

@@ -6,11 +6,12 @@
 //
 // Local disks give no way to take a hanging call back, so here a deadline is the operating system's.
 
-import { constants, createReadStream } from 'node:fs'
+import { closeSync, constants, createReadStream, fstatSync, fsync, openSync } from 'node:fs'
 import * as files from 'node:fs/promises'
 import { dirname, join, sep } from 'node:path'
 import { platform } from 'node:process'
 import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
 import type { Log } from '../platform/log.ts'
 import { Problem } from '../platform/problem.ts'
 import { abortable } from './abortable.ts'
@@ -44,11 +45,12 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<ObjectSt
   const publish = async (key: string, ifAbsent: boolean, write: (temp: string) => Promise<void>): Promise<void> => {
     const path = pathOf(key)
     const temp = join(tempFolder, newTempName())
+    let moved = false
     try {
       await write(temp)
-      await moveIntoPlace(temp, path, objectsFolder, ifAbsent)
+      moved = await moveIntoPlace(temp, path, objectsFolder, ifAbsent)
     } finally {
-      await files.rm(temp, { force: true })
+      if (!moved) await files.rm(temp, { force: true })
     }
   }
 
@@ -175,7 +177,7 @@ async function writeFully(handle: files.FileHandle, piece: Uint8Array): Promise<
 async function openRange(path: string, options: { range?: ByteRange; signal?: AbortSignal }): Promise<Readable> {
   const handle = await files.open(path, 'r')
   try {
-    const found = await handle.stat()
+    const found = fstatSync(handle.fd) // What is open is known without a look at the disk.
     if (!found.isFile()) throw new Problem('not_found')
     const { start, end } = options.range ?? { start: 0, end: Number.POSITIVE_INFINITY }
     if (options.range !== undefined && (start >= found.size || end < start))
@@ -196,15 +198,18 @@ async function openRange(path: string, options: { range?: ByteRange; signal?: Ab
   }
 }
 
-/** The folders of the key may be pruned by a delete at this very moment; then they are made again. */
-async function moveIntoPlace(temp: string, path: string, root: string, ifAbsent: boolean): Promise<void> {
+/**
+ * Answers whether the temporary name is gone. The folders of the key may be pruned by a delete at this very moment; then
+ * they are made again.
+ */
+async function moveIntoPlace(temp: string, path: string, root: string, ifAbsent: boolean): Promise<boolean> {
   const folder = dirname(path)
   for (let attempt = 1; ; attempt++) {
     try {
       const made = await files.mkdir(folder, { recursive: true })
       await (ifAbsent ? files.link(temp, path) : files.rename(temp, path))
       await syncFolders(folder, made === undefined ? folder : dirname(made), root)
-      return
+      return !ifAbsent
     } catch (error) {
       if (codeOf(error) === 'EEXIST') throw new Problem('conflict', { detail: 'The object exists', cause: error })
       if (codeOf(error) !== 'ENOENT' || attempt >= renameAttemptsMax) throw error
@@ -221,14 +226,17 @@ async function syncFolders(lowest: string, highest: string, root: string): Promi
   }
 }
 
+/** Opened and closed without waiting: these only touch a name, and a trip through the thread pool costs more. */
 async function syncPath(path: string, flags: 'r' | 'r+'): Promise<void> {
-  const handle = await files.open(path, flags)
+  const descriptor = openSync(path, flags)
   try {
-    await handle.sync()
+    await forceToDisk(descriptor)
   } finally {
-    await handle.close()
+    closeSync(descriptor)
   }
 }
+
+const forceToDisk = promisify(fsync)
 
 async function removeEmptyFolders(folder: string, root: string): Promise<void> {
   for (let empty = folder; empty !== root && empty.startsWith(root + sep); empty = dirname(empty)) {

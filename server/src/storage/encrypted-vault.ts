@@ -14,6 +14,7 @@ import {
   encryptContent,
   ExactReader,
   partSizeBytesDefault,
+  SlabRing,
   stretchesOf,
   type EncryptedContent,
   type EncryptOptions,
@@ -72,7 +73,7 @@ export function createVault(options: VaultOptions): Vault {
   /** Encrypts and puts; nothing stays behind after a failure. */
   const putEncrypted = async (
     storeKey: string,
-    encrypt: Omit<EncryptOptions, 'version' | 'onEnd'> & { check?: (found: EncryptedContent) => void },
+    encrypt: Omit<EncryptOptions, 'version' | 'slabs' | 'onEnd'> & { check?: (found: EncryptedContent) => void },
     signal: AbortSignal | undefined,
   ): Promise<EncryptedContent> => {
     const { check, ...encryption } = encrypt
@@ -81,11 +82,13 @@ export function createVault(options: VaultOptions): Vault {
       check?.(content)
       found = content
     }
-    const stored = encryptContent({ ...encryption, version: objectVersion, onEnd })
+    const slabs = new SlabRing()
+    const stored = encryptContent({ ...encryption, version: objectVersion, slabs, onEnd })
     try {
       const info = await store.put(storeKey, stored, signal === undefined ? {} : { signal })
       if (found === undefined || info.sizeBytes !== found.storedBytes)
         throw new Problem('storage_unavailable', { detail: 'The store kept another length than it was given' })
+      slabs.release()
       return found
     } catch (error) {
       await removeAfterFailure(storeKey)

@@ -5,7 +5,7 @@
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { encryptContent, type EncryptedContent } from './content-cipher.ts'
+import { encryptContent, SlabRing, type EncryptedContent } from './content-cipher.ts'
 import { contextOf, sealSecret, uint32, uint64 } from './encryption.ts'
 import { sealManifest, type ManifestPart } from './manifest.ts'
 
@@ -53,6 +53,7 @@ async function storePart(content: Buffer, number: number): Promise<{ stored: Buf
     version,
     partSizeBytes: Number.MAX_SAFE_INTEGER,
     firstPart: { number, salt: saltOf(number) },
+    slabs: new SlabRing(),
     onEnd: (content) => (found = content),
   })
   const pieces: Buffer[] = []

@@ -2,7 +2,9 @@
 // output folder, within their limits, with the beginning that their type has. Each is read once, from one descriptor,
 // so that what was checked is what is stored.
 
+import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
+import { releaseBytes } from '../platform/owned-bytes.ts'
 import { Problem } from '../platform/problem.ts'
 import type { OutputFile } from '../pipeline/processor.ts'
 import { sniffBytes, sniffContentType } from '../pipeline/formats/sniff.ts'
@@ -40,7 +42,7 @@ export async function storeOutputs(outputs: readonly OutputFile[], options: Stor
 async function storeOutput(output: OutputFile, options: StoreOutputs): Promise<SealedObject> {
   const handle = await openOutput(output, options.outputFolder)
   try {
-    const stat = await handle.stat()
+    const stat = fstatSync(handle.fd) // What is open is known without a look at the disk.
     // A second name could be that of a file which the task may not read, or go on to change.
     if (!stat.isFile() || stat.nlink !== 1) throw invalid('an output that is no plain file')
     if (stat.size > options.bytesMax) throw tooMuch()
@@ -79,12 +81,13 @@ async function* checkedContent(handle: FileHandle, output: OutputFile, sizeBytes
   // A byte more than is expected, so that a small file is seen to end with its first read.
   const pieceBytes = Math.min(pieceBytesMax, Math.max(sizeBytes + 1, sniffBytes))
   for (let isFirst = true; ; isFirst = false) {
-    const buffer = Buffer.allocUnsafe(pieceBytes)
+    const buffer = Buffer.allocUnsafeSlow(pieceBytes)
     const { bytesRead } = await handle.read(buffer, 0, pieceBytes, null)
     const piece = buffer.subarray(0, bytesRead)
     // A member of an archive is what its owner packed; its type is judged in its own job.
     if (isFirst && output.as !== 'file') checkType(piece, output)
     if (bytesRead > 0) yield piece
+    releaseBytes(buffer) // Whoever asks for the next piece has done with this one.
     if (bytesRead < pieceBytes) return
   }
 }
