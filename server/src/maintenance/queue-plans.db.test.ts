@@ -145,6 +145,11 @@ const gates: Gate[] = [
     by: [jobById, 'file by file_pkey', 'file_version by file_version_file_id_number_key'],
     run: (sql) => job.listJobFiles(sql, smallJobs),
   },
+  {
+    name: 'going on',
+    by: [backlog, byReady, byLease],
+    run: (sql) => task.listContinuing(sql, 0, [{ tenantId: hugeJob, lane: 1, count: 3 }]),
+  },
   { name: 'requeue', by: [byLease, byId], run: (sql) => scheduler.requeueExpired(sql, 5_000) },
   { name: 'lost workers', by: [byLease], run: (sql) => scheduler.listLost(sql, 100) },
   { name: 'promote', by: ['task by task_delayed', byId], run: (sql) => scheduler.promoteDelayed(sql, 1_000) },

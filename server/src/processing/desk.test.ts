@@ -25,10 +25,10 @@ const task = (epoch: number): TaskAssignment => ({
 
 it('writes only the later of two reports of a task that its worker had lost and got again', async () => {
   const epochs: number[] = []
-  const engine: Pick<Engine, 'settle'> = {
-    async settle(reports) {
+  const engine: Pick<Engine, 'settleAndContinue'> = {
+    async settleAndContinue(reports) {
       epochs.push(...reports.map((report) => report.task.epoch))
-      return new Set(reports.map((report) => report.task.taskId))
+      return { taskIds: new Set(reports.map((report) => report.task.taskId)), continued: new Map() }
     },
   }
   const desk = createTaskDesk({

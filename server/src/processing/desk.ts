@@ -13,7 +13,7 @@ import type { ClaimedTask, EngineStore, StepResult } from './engine-store.ts'
 import type { Estimates } from './estimates.ts'
 import { ancestorsOf } from './job-graph.ts'
 import { createMicroBatch } from './micro-batch.ts'
-import type { TaskAssignment, TaskDesk } from './task.ts'
+import type { TaskAssignment, TaskDesk, TaskOutcome } from './task.ts'
 
 export interface TaskDeskDependencies {
   store: EngineStore
@@ -43,12 +43,12 @@ const resultsBytesMax = 4 * 1024 * 1024
 
 export function createTaskDesk(deps: TaskDeskDependencies): TaskDesk {
   const { store, queue, estimates, wake, clock, worker, pool = 0, leaseMs = runLeaseMs } = deps
-  const report = createMicroBatch<Report, boolean | Error>({
+  const settle = createMicroBatch<WorkerReport, Settled | Error>({
     clock,
     countMax: reportCountMax,
     waitMs: reportWaitMs,
     parallelMax: reportParallelMax,
-    run: (reports) => settleAll(deps, reports),
+    run: (reports) => settleAll({ ...deps, leaseMs }, reports),
   })
 
   return {
@@ -60,10 +60,7 @@ export function createTaskDesk(deps: TaskDeskDependencies): TaskDesk {
       if (claimed.length === 0) return []
       wake.wake('outbox')
       const results = await readResults(store, claimed)
-      return claimed.map((task): TaskAssignment => {
-        const { pipelineVersionId: _, ...fields } = task
-        return { ...fields, results: results(task) }
-      })
+      return claimed.map((task) => toAssignment(task, results(task)))
     },
 
     async heartbeat(held) {
@@ -78,29 +75,59 @@ export function createTaskDesk(deps: TaskDeskDependencies): TaskDesk {
       return stops
     },
 
-    async report(task, outcome) {
-      const { processor, backoff, files } = task.input
-      const written = await report({ task: { ...task, backoff }, outcome })
-      if (written instanceof Error) throw written
-      if (written && outcome.kind === 'done') {
-        const inputBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
-        estimates.learn(processor, inputBytes, outcome.durationMs)
-      }
-      wake.wake('backlog')
-      wake.wake('outbox')
-      return written
+    report: async (task, outcome) => (await report(task, outcome, false)).isWritten,
+
+    async reportAndContinue(task, outcome) {
+      const { isWritten, next } = await report(task, outcome, true)
+      if (next === undefined) return { isWritten, next }
+      // Without these it cannot be begun; its lease then runs out like that of a worker that is lost.
+      const results = await readResults(store, [next])
+      return { isWritten, next: toAssignment(next, results(next)) }
     },
+  }
+
+  async function report(task: TaskAssignment, outcome: TaskOutcome, continues: boolean): Promise<Settled> {
+    const { processor, backoff, files } = task.input
+    const settled = await settle({ task: { ...task, backoff }, outcome, continues })
+    if (settled instanceof Error) throw settled
+    if (settled.isWritten && outcome.kind === 'done') {
+      const inputBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
+      estimates.learn(processor, inputBytes, outcome.durationMs)
+    }
+    wake.wake('backlog')
+    wake.wake('outbox')
+    // Others may have to stop with it.
+    if (outcome.kind !== 'done') wake.wake('cancel')
+    return settled
   }
 }
 
-type Settling = Pick<TaskDeskDependencies, 'engine' | 'log'>
+function toAssignment(task: ClaimedTask, results: Record<string, unknown>): TaskAssignment {
+  const { pipelineVersionId: _, ...fields } = task
+  return { ...fields, results }
+}
 
-/** Whose fence held, report by report, or why one could not be written. */
-async function settleAll(deps: Settling, reports: readonly Report[]): Promise<(boolean | Error)[]> {
+type Settling = Pick<TaskDeskDependencies, 'engine' | 'log' | 'worker'> & { leaseMs: number }
+type WorkerReport = Report & { continues: boolean }
+
+interface Settled {
+  isWritten: boolean
+  next: ClaimedTask | undefined
+}
+
+/** Whose fence held, report by report, and what follows, or why one could not be written. */
+async function settleAll(deps: Settling, reports: readonly WorkerReport[]): Promise<(Settled | Error)[]> {
   try {
     const newest = newestOfEach(reports)
-    const settled = await deps.engine.settle([...newest.values()])
-    return reports.map((report) => newest.get(report.task.taskId) === report && settled.has(report.task.taskId))
+    const going = [...newest.values()].filter(({ continues }) => continues)
+    const after = new Set(going.map(({ task }) => task.taskId))
+    const continuation = { worker: deps.worker, leaseMs: deps.leaseMs, after }
+    const settled = await deps.engine.settleAndContinue([...newest.values()], continuation)
+    return reports.map((report) => {
+      const { taskId } = report.task
+      const isWritten = newest.get(taskId) === report && settled.taskIds.has(taskId)
+      return { isWritten, next: isWritten ? settled.continued.get(taskId) : undefined }
+    })
   } catch (error) {
     // Nobody's fault among them; halving would only knock at the same door again.
     if (error instanceof Problem && error.code === 'database_unavailable') throw error
@@ -125,8 +152,8 @@ async function settleAll(deps: Settling, reports: readonly Report[]): Promise<(b
 }
 
 /** A worker that has lost a task and got it again may report both at once; only for the later epoch can the fence hold. */
-function newestOfEach(reports: readonly Report[]): Map<number, Report> {
-  const newest = new Map<number, Report>()
+function newestOfEach(reports: readonly WorkerReport[]): Map<number, WorkerReport> {
+  const newest = new Map<number, WorkerReport>()
   for (const report of reports) {
     const other = newest.get(report.task.taskId)
     if (other === undefined || other.task.epoch < report.task.epoch) newest.set(report.task.taskId, report)
@@ -134,7 +161,7 @@ function newestOfEach(reports: readonly Report[]): Map<number, Report> {
   return newest
 }
 
-const refuse = (report: Report, refused: RefusedOutcome): Report =>
+const refuse = (report: WorkerReport, refused: RefusedOutcome): WorkerReport =>
   report.task.taskId === refused.taskId
     ? { ...report, outcome: { kind: 'reject', code: refused.code, detail: refused.message, durationMs: 0 } }
     : report

@@ -80,6 +80,13 @@ export interface NewTask {
   input: TaskInput
 }
 
+/** Who goes on with a successor at once, and with whose share: all that continue in one transaction count. */
+export interface ContinuationWish {
+  tenantId: number
+  lane: number
+  count: number
+}
+
 /** A step that gets one task per output of another step; `files` come after the output in each task's input. */
 export interface Expansion {
   tenantId: number
@@ -183,6 +190,13 @@ export interface EngineTx {
    */
   settleTasks(settlements: readonly Settlement[]): Promise<Set<number>>
   insertTasks(tasks: readonly NewTask[]): Promise<void>
+  /**
+   * Of these tenants, those whose share lets a worker go on with their tasks: nobody else has a task that waits, itself none
+   * in a more urgent lane; it is not paused, has no rate, and is within its cap with these.
+   */
+  listContinuing(pool: number, wishes: readonly ContinuationWish[]): Promise<Set<number>>
+  /** Creates tasks as a worker holds them after its first claim; answers their ids in this order. */
+  insertRunningTasks(tasks: readonly NewTask[], claim: { leaseMs: number; worker: string }): Promise<number[]>
   /** Creates the next tasks of a step that fans out; answers how many and the last output that has one now. */
   expandStep(expansion: Expansion): Promise<{ count: number; lastOutputId: number }>
   /** Writes state, counters, problem and expandedTo; a step that has ended gets its end, one that has not loses it. */

@@ -10,7 +10,8 @@ import type { JobEndState } from '@millrace/contract'
 import { Problem } from '../platform/problem.ts'
 import { advanceJobs, continueExpansion, type AdvanceDependencies } from './advance.ts'
 import type { PipelineDefinition, StepDefinition } from './definition.ts'
-import type { ChangedJob, EngineFile, EngineStore, EngineTx, JobAudit } from './engine-store.ts'
+import { insertFollowing, type Continuation } from './continuation.ts'
+import type { ChangedJob, ClaimedTask, EngineFile, EngineStore, EngineTx, JobAudit } from './engine-store.ts'
 import { JobGraph, type StepTraits } from './job-graph.ts'
 import { outputNameCandidates } from './output-names.ts'
 import { toSettlement, type EndedOutcome, type EndedTask } from './settlement.ts'
@@ -28,6 +29,14 @@ export interface Report {
   outcome: EndedOutcome
 }
 
+export interface Settled {
+  /** Whose fence held. */
+  taskIds: Set<number>
+  continued: Map<number, ClaimedTask>
+}
+
+const noContinuation: Continuation = { worker: '', leaseMs: 0, after: new Set() }
+
 /** Idle tasks that one transaction cancels, holds or lets go; the rest of a huge job follows in others. */
 export const cancelChunkCount = 10_000
 const depthMax = 10
@@ -38,6 +47,8 @@ export interface Engine {
    * them cannot be written, and then none is.
    */
   settle(reports: readonly Report[]): Promise<Set<number>>
+  /** The same; answers as well what the worker goes on with, by the task that it follows. */
+  settleAndContinue(reports: readonly Report[], continuation: Continuation): Promise<Settled>
   /** Locks a job and does something to it, then lets it go on. Nothing for a job that is not there. */
   changeJob<T>(jobId: number, change: (graph: JobGraph, tx: EngineTx) => Promise<T>): Promise<T | undefined>
   /** The same for many in one transaction: all of them, or none when it throws. Those that are not there are left out. */
@@ -78,51 +89,60 @@ export function createEngine(deps: EngineDependencies): Engine {
   }
 
   /** What follows, written. */
-  async function conclude({ tx, graphs, files }: OpenJobs): Promise<void> {
+  async function conclude(
+    { tx, graphs, files }: OpenJobs,
+    succeeded: readonly EndedTask[] = [],
+    continuation = noContinuation,
+  ): Promise<Map<number, ClaimedTask>> {
     const all = [...graphs.values()]
     await cancelIdle(tx, graphs)
-    await tx.insertTasks(await advanceJobs(tx, all, deps, files))
+    const tasks = await advanceJobs(tx, all, deps, files)
+    const continued = await insertFollowing(tx, tasks, { graphs, files, succeeded, continuation })
     for (const graph of all) {
       await moveIdle(tx, graph)
       graph.conclude()
       if (graph.validationEnded || graph.refusal !== undefined) await applyVerdict(tx, graph, files.get(graph.job.id))
     }
     await write(tx, all)
+    return continued
   }
 
+  const settleAndContinue: Engine['settleAndContinue'] = (reports, continuation) =>
+    withJobs([...new Set(reports.map(({ task }) => task.jobId))], async (open) => {
+      const { tx, graphs, files } = open
+      // A job that was erased takes its tasks with it.
+      const known = reports.filter(({ task }) => graphs.has(task.jobId))
+      const settlements = known.map(({ task, outcome }) => {
+        const graph = graphs.get(task.jobId)
+        const winding = graph === undefined || !graph.isLive || graph.isStopping
+        return toSettlement(task, outcome, { winding, random })
+      })
+      const settled = await tx.settleTasks(settlements)
+      const ended: EndedWell[] = []
+      for (const [index, report] of known.entries()) {
+        const { task, outcome } = report
+        const settlement = settlements[index]
+        const graph = graphs.get(task.jobId)
+        if (settlement === undefined || graph === undefined || !settled.has(task.taskId)) continue
+        if (settlement.to === 'delayed' || settlement.to === 'queued') continue
+        if (settlement.to === 'dead' && graph.traitsOf(task.step).stage === 'validate')
+          graph.refuse({ ...settlement.problem, step: task.step })
+        graph.endTask(task.step, settlement.to, settlement.to === 'dead' ? settlement.problem : undefined)
+        if (settlement.to !== 'succeeded' || outcome.kind !== 'done') continue
+        if (outcome.recordsCount !== undefined) addRecords(graph, task.step, outcome.recordsCount)
+        ended.push({ graph, task, result: settlement.result, outputs: outcome.outputs, file: files.get(task.jobId) })
+      }
+      await writeOutputs(tx, ended, deps)
+      for (const each of ended) await applyResult(tx, each)
+      const sealing = ended.filter(({ outputs }) => outputs.some((output) => output.as === 'file'))
+      for (const each of sealing) await sealMembers(tx, each)
+      const succeeded = ended.map(({ task }) => task)
+      return { taskIds: settled, continued: await conclude(open, succeeded, continuation) }
+    })
+
   return {
-    settle: (reports) =>
-      withJobs([...new Set(reports.map(({ task }) => task.jobId))], async (open) => {
-        const { tx, graphs, files } = open
-        // A job that was erased takes its tasks with it.
-        const known = reports.filter(({ task }) => graphs.has(task.jobId))
-        const settlements = known.map(({ task, outcome }) => {
-          const graph = graphs.get(task.jobId)
-          const winding = graph === undefined || !graph.isLive || graph.isStopping
-          return toSettlement(task, outcome, { winding, random })
-        })
-        const settled = await tx.settleTasks(settlements)
-        const ended: EndedWell[] = []
-        for (const [index, report] of known.entries()) {
-          const { task, outcome } = report
-          const settlement = settlements[index]
-          const graph = graphs.get(task.jobId)
-          if (settlement === undefined || graph === undefined || !settled.has(task.taskId)) continue
-          if (settlement.to === 'delayed' || settlement.to === 'queued') continue
-          if (settlement.to === 'dead' && graph.traitsOf(task.step).stage === 'validate')
-            graph.refuse({ ...settlement.problem, step: task.step })
-          graph.endTask(task.step, settlement.to, settlement.to === 'dead' ? settlement.problem : undefined)
-          if (settlement.to !== 'succeeded' || outcome.kind !== 'done') continue
-          if (outcome.recordsCount !== undefined) addRecords(graph, task.step, outcome.recordsCount)
-          ended.push({ graph, task, result: settlement.result, outputs: outcome.outputs, file: files.get(task.jobId) })
-        }
-        await writeOutputs(tx, ended, deps)
-        for (const each of ended) await applyResult(tx, each)
-        const sealing = ended.filter(({ outputs }) => outputs.some((output) => output.as === 'file'))
-        for (const each of sealing) await sealMembers(tx, each)
-        await conclude(open)
-        return settled
-      }),
+    settle: async (reports) => (await settleAndContinue(reports, noContinuation)).taskIds,
+    settleAndContinue,
 
     changeJob: (jobId, change) =>
       withJobs([jobId], async (open) => {

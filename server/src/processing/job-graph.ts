@@ -236,6 +236,14 @@ export class JobGraph {
     this.#dirty.add(step)
   }
 
+  /** A worker has the first task of the step. */
+  beginStep(name: string): void {
+    const step = this.step(name)
+    if (step.state !== 'waiting') return
+    this.#move(step, 'running')
+    this.#tell('step.started', { step: name, tasks_total: step.tasksTotal })
+  }
+
   /** Tasks of the step have been created up to this output; null: all of them. */
   splitUpTo(name: string, outputId: number | null): void {
     const step = this.step(name)

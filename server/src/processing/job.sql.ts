@@ -279,7 +279,7 @@ export async function updateSteps(sql: Sql, steps: readonly EngineStep[]): Promi
   await sql.query(
     `update job_step s set state = w.state, tasks_total = w.tasks_total, tasks_pending = w.tasks_pending,
        tasks_failed = w.tasks_failed, expanded_to = w.expanded_to, problem = w.problem::jsonb,
-       started_at = case when w.state = 'waiting' then null else s.started_at end,
+       started_at = case w.state when 'waiting' then null when 'running' then coalesce(s.started_at, now()) else s.started_at end,
        finished_at = case when w.tasks_pending = 0 and w.state not in ('waiting', 'running') then coalesce(s.finished_at, now()) end
      from unnest($1::bigint[], $2::text[], $3::text[], $4::int[], $5::int[], $6::int[], $7::bigint[], $8::text[])
        as w(job_id, name, state, tasks_total, tasks_pending, tasks_failed, expanded_to, problem)

@@ -155,6 +155,8 @@ const taskStatements = (tx: Tx): Omit<EngineTx, JobStatements | 'findDefinitions
   insertTasks: async (rows) => {
     if (rows.length > 0) await tasks.insertTasks(tx, rows)
   },
+  listContinuing: async (pool, wishes) => new Set(await tasks.listContinuing(tx, pool, wishes)),
+  insertRunningTasks: (rows, claim) => tasks.insertRunningTasks(tx, rows, claim),
   expandStep: async (expansion) => {
     const { count, last_output_id: lastOutputId } = await tasks.expandStep(tx, expansion)
     return { count, lastOutputId: lastOutputId ?? expansion.afterOutputId }

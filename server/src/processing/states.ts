@@ -1,7 +1,7 @@
 // The moves of tasks, steps and jobs. What is not in these tables does not happen: every move is one conditional update
 // on the state and, from `dispatched` on, on lease_epoch; when it meets no row, the race was lost and nothing follows.
 //
-//   (created) ──▶ blocked, delayed or queued
+//   (created) ──▶ queued, or running at once: the only successor of a task whose worker goes on with it (continuation.ts)
 //   blocked ──last need done──▶ queued ──admitted──▶ dispatched ──claimed──▶ running ──done──▶ succeeded
 //                                ▲  ▲                  │ lease over,           │  ▲ heartbeat extends
 //                       run_at   │  └──────────────────┘ handed back          │  └──┘

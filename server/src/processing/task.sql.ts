@@ -5,7 +5,15 @@
 import type { TaskState } from '@millrace/contract'
 import type { Sql } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
-import type { Expansion, NewTask, ResultLimits, Settlement, StepResult, TaskFence } from './engine-store.ts'
+import type {
+  ContinuationWish,
+  Expansion,
+  NewTask,
+  ResultLimits,
+  Settlement,
+  StepResult,
+  TaskFence,
+} from './engine-store.ts'
 import { taskOpenStates } from './states.ts'
 import type { TaskInput } from './task.ts'
 
@@ -172,18 +180,67 @@ export async function insertTasks(sql: Sql, tasks: readonly NewTask[]): Promise<
      select tenant_id, job_id, step, ordinal, lane, 'queued', rank, cost_ms, attempts_max, input::jsonb
      from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::bigint[], $7::int[], $8::smallint[], $9::text[])
        as t(tenant_id, job_id, step, ordinal, lane, rank, cost_ms, attempts_max, input)`,
-    [
-      tasks.map(({ tenantId }) => tenantId),
-      tasks.map(({ jobId }) => jobId),
-      tasks.map(({ step }) => step),
-      tasks.map(({ ordinal }) => ordinal),
-      tasks.map(({ lane }) => lane),
-      tasks.map(({ rank }) => rank),
-      tasks.map(({ costMs }) => costMs),
-      tasks.map(({ attemptsMax }) => attemptsMax),
-      tasks.map(({ input }) => JSON.stringify(input)),
-    ],
+    taskValues(tasks),
   )
+}
+
+/** Parameters $1 to $9 of an insert. */
+const taskValues = (tasks: readonly NewTask[]): unknown[] => [
+  tasks.map(({ tenantId }) => tenantId),
+  tasks.map(({ jobId }) => jobId),
+  tasks.map(({ step }) => step),
+  tasks.map(({ ordinal }) => ordinal),
+  tasks.map(({ lane }) => lane),
+  tasks.map(({ rank }) => rank),
+  tasks.map(({ costMs }) => costMs),
+  tasks.map(({ attemptsMax }) => attemptsMax),
+  tasks.map(({ input }) => JSON.stringify(input)),
+]
+
+/** Created, admitted and claimed in one, so with the first epoch and the first attempt. */
+export async function insertRunningTasks(
+  sql: Sql,
+  tasks: readonly NewTask[],
+  claim: { leaseMs: number; worker: string },
+): Promise<number[]> {
+  const { rows } = await sql.query<{ id: number; job_id: number; step: string }>(
+    `insert into task (tenant_id, job_id, step, ordinal, lane, state, rank, cost_ms, attempts_max, input, lease_epoch, attempt,
+       worker, started_at, lease_until)
+     select tenant_id, job_id, step, ordinal, lane, 'running', rank, cost_ms, attempts_max, input::jsonb, 1, 1, $10, now(),
+       clock_timestamp() + $11 * interval '1 ms'
+     from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::bigint[], $7::int[], $8::smallint[], $9::text[])
+       as t(tenant_id, job_id, step, ordinal, lane, rank, cost_ms, attempts_max, input)
+     returning id, job_id, step`,
+    [...taskValues(tasks), claim.worker, claim.leaseMs],
+  )
+  const ids = new Map(rows.map(({ id, job_id: jobId, step }) => [`${jobId} ${step}`, id]))
+  // One of each step of a job; an insert that does not throw returns every row.
+  return tasks.map(({ jobId, step }) => ids.get(`${jobId} ${step}`)!)
+}
+
+/** Probes of the backlog's index, of what is offered, and of what is in flight where there is a cap. */
+export async function listContinuing(sql: Sql, pool: number, wishes: readonly ContinuationWish[]): Promise<number[]> {
+  const { rows } = await sql.query<{ tenant_id: number }>(
+    `select w.tenant_id
+     from unnest($2::bigint[], $3::smallint[], $4::int[]) as w(tenant_id, lane, count)
+       left join tenant_schedule s on s.tenant_id = w.tenant_id
+     where not coalesce(s.paused, false) and s.starts_per_second is null
+       and not exists (select from pool_schedule p where p.pool = $1 and (p.paused or p.starts_per_second is not null))
+       and not exists (select from task q where q.pool = $1 and q.state = 'dispatched' and q.tenant_id <> w.tenant_id)
+       and not exists (select from generate_series(0, 2) as l(lane) cross join lateral (
+           (select q.id from task q where q.state = 'queued' and q.pool = $1 and q.lane = l.lane and q.tenant_id < w.tenant_id
+            order by q.lane, q.tenant_id limit 1)
+           union all
+           (select q.id from task q where q.state = 'queued' and q.pool = $1 and q.lane = l.lane and q.tenant_id > w.tenant_id
+            order by q.lane, q.tenant_id limit 1)
+           union all
+           (select q.id from task q where q.state = 'queued' and q.pool = $1 and q.lane = l.lane and q.tenant_id = w.tenant_id
+              and l.lane < w.lane order by q.rank limit 1)) waiting)
+       and (coalesce(s.running_max, 1000000) >= 1000000 or s.running_max >= w.count + (select count(*) from task f
+         where f.state in ('dispatched', 'running') and f.tenant_id = w.tenant_id))`,
+    [pool, wishes.map(({ tenantId }) => tenantId), wishes.map(({ lane }) => lane), wishes.map(({ count }) => count)],
+  )
+  return rows.map(({ tenant_id: tenantId }) => tenantId)
 }
 
 /** A task for each of the next outputs of another step, its file in front of the others. */

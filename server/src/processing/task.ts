@@ -95,4 +95,12 @@ export interface TaskDesk {
   ): Promise<{ taskId: number; stop: 'cancelled' | 'lost' }[]>
   /** Writes the outcome with all that follows from it in one transaction. Micro-batched; resolves after the commit. */
   report(task: TaskAssignment, outcome: TaskOutcome): Promise<boolean>
+  /**
+   * The same from a worker that would go on with the only task that follows; answered with it, claimed and leased, when the
+   * tenant's share allows it (continuation.ts).
+   */
+  reportAndContinue(
+    task: TaskAssignment,
+    outcome: TaskOutcome,
+  ): Promise<{ isWritten: boolean; next: TaskAssignment | undefined }>
 }

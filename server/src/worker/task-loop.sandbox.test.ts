@@ -42,6 +42,17 @@ describe('a task', () => {
     expect(house.stored.get(output!.object.storeKey)?.includes('a plain text')).toBe(false)
   })
 
+  test('is gone on with by the one that follows it, in the same slot, when the engine says so', async () => {
+    const [first, second] = [nextId++, nextId++]
+    const files = [await house.input('handed on')]
+    house.desk.following.set(first, testTask(second, 'echo', { input: { files } }))
+    const { takenCount } = house.desk
+    house.desk.add(testTask(first, 'echo', { input: { files } }))
+    expect(await house.desk.outcomeOf(second)).toMatchObject({ kind: 'done', outputs: [{ name: 'copy.txt' }] })
+    expect(house.desk.takenCount).toBe(takenCount + 1)
+    await eventually(() => expect(house.loop.busyCount()).toBe(0))
+  })
+
   test('of collect, index and archive runs without a file to open', async () => {
     const outcome = await outcomeOf('fact', {}, { files: [await house.input('x')] })
     expect(outcome).toMatchObject({ kind: 'done', result: { paths: [''], name: '../evil\n"name".txt' } })

@@ -88,18 +88,20 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
   const takeSome = async (max: number): Promise<void> => {
     try {
       const tasks = await desk.take({ max, waitMs: takeWaitMs, signal: stopping.signal })
-      for (const task of tasks) {
-        const controller = new AbortController()
-        held.set(task.taskId, { task, controller })
-        // Taken while the way out was already open: given back as it came.
-        if (stopping.signal.aborted) abort(controller, 'shutdown')
-        void handle(task, controller.signal)
-      }
+      for (const task of tasks) begin(task)
     } catch (error) {
       if (stopping.signal.aborted) return
       log.warn('worker.take_failed', { error })
       await clock.sleep(takeRetryMs, stopping.signal)
     }
+  }
+
+  const begin = (task: TaskAssignment): void => {
+    const controller = new AbortController()
+    held.set(task.taskId, { task, controller })
+    // Taken while the way out was already open: given back as it came.
+    if (stopping.signal.aborted) abort(controller, 'shutdown')
+    void handle(task, controller.signal)
   }
 
   const handle = async (task: TaskAssignment, signal: AbortSignal): Promise<void> => {
@@ -108,7 +110,11 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
       const { outcome } = run
       metrics.ended(task, outcome)
       if (outcome !== undefined && 'code' in outcome && outcome.code === 'disk_full') pause()
-      await Promise.all([run.release(), outcome === undefined ? dropped(task) : report(task, outcome, run)])
+      if (outcome === undefined) dropped(task)
+      const reported = outcome === undefined ? undefined : report(task, outcome, run)
+      const [, next] = await Promise.all([run.release(), reported])
+      // In the same slot: this task lets go of it below.
+      if (next) begin(next)
     } catch (error) {
       log.error('task.handling_failed', { ...idsOf(task), error })
     } finally {
@@ -124,20 +130,31 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
   const dropped = (task: TaskAssignment): void => log.info('task.lease_lost', idsOf(task))
 
   /** Until the engine has it, its lease is lost, or there is no time left; the rescuer then gives the task to another. */
-  const report = async (task: TaskAssignment, outcome: TaskOutcome, { stored }: TaskRun): Promise<void> => {
+  const report = async (
+    task: TaskAssignment,
+    outcome: TaskOutcome,
+    { stored }: TaskRun,
+  ): Promise<TaskAssignment | undefined> => {
     for (let attempt = 1; attempt <= reportAttemptsMax && !stopped.signal.aborted; attempt++) {
       try {
-        const isWritten = await desk.report(task, outcome)
+        const { isWritten, next } = await tell(task, outcome)
         // A report that failed before may have been written all the same: then its objects belong to its outputs.
         if (!isWritten && attempt === 1) await removeObjects(deps, stored)
         if (!isWritten) dropped(task)
-        return
+        return next
       } catch (error) {
         log.warn('task.report_failed', { ...idsOf(task), error })
         await clock.sleep(reportRetryMs * 2 ** attempt, stopped.signal)
       }
     }
+    return undefined
   }
+
+  /** Goes on with what follows unless no task is to be taken now. */
+  const tell = async (task: TaskAssignment, outcome: TaskOutcome): ReturnType<TaskDesk['reportAndContinue']> =>
+    stopping.signal.aborted || clock.monotonicMs() < pausedUntilMs
+      ? { isWritten: await desk.report(task, outcome), next: undefined }
+      : desk.reportAndContinue(task, outcome)
 
   const keepLeases = async (): Promise<void> => {
     while (!stopped.signal.aborted) {

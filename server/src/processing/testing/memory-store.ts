@@ -7,6 +7,7 @@ import { invariant } from '../../platform/problem.ts'
 import type { PipelineDefinition } from '../definition.ts'
 import type {
   ClaimedTask,
+  ContinuationWish,
   EngineFile,
   EngineStep,
   EngineStore,
@@ -109,12 +110,13 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
     tx.put(tables.results, taskId, { taskId, jobId, step, ordinal, epoch, result: settlement.result })
   }
 
-  function addTask(tx: MemoryTransaction, task: NewTask): void {
+  function addTask(tx: MemoryTransaction, task: NewTask, claim: Partial<MemoryTask> = {}): number {
     const [twin] = tasksOf(tx, task.jobId, task.step).filter(({ ordinal }) => ordinal === task.ordinal)
     invariant(twin === undefined, 'a step has one task of each ordinal')
     const id = nextId()
     const fresh = { state: 'queued', runAtMs: now(), attempt: 0, lostCount: 0, epoch: 0, leaseUntilMs: null } as const
-    tx.put(tables.tasks, id, { ...task, ...fresh, id })
+    tx.put(tables.tasks, id, { ...task, ...fresh, ...claim, id })
+    return id
   }
 
   function toFile(job: MemoryJob, file: MemoryFile | undefined): EngineFile[] {
@@ -211,6 +213,26 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
     },
     async insertTasks(tasks) {
       for (const task of tasks) addTask(tx, task)
+    },
+    async listContinuing(_pool, wishes) {
+      const isWaiting = (task: MemoryTask): boolean => task.state === 'queued' || task.state === 'dispatched'
+      const isFlying = ({ state }: MemoryTask): boolean => state === 'dispatched' || state === 'running'
+      const all = tx.all(tables.tasks)
+      const pool = tables.pools.get(0)
+      const isHeld = pool !== undefined && (pool.paused || pool.startsPerSecond !== null)
+      const allows = ({ tenantId, lane, count }: ContinuationWish): boolean => {
+        const { paused = false, runningMax = Infinity, startsPerSecond = null } = tables.tenants.get(tenantId) ?? {}
+        if (isHeld || paused || startsPerSecond !== null) return false
+        const isBefore = (task: MemoryTask): boolean =>
+          task.tenantId === tenantId ? task.state === 'queued' && task.lane < lane : isWaiting(task)
+        if (all.some(isBefore)) return false
+        return all.filter((task) => task.tenantId === tenantId && isFlying(task)).length + count <= runningMax
+      }
+      return new Set(wishes.filter(allows).map(({ tenantId }) => tenantId))
+    },
+    async insertRunningTasks(tasks, { leaseMs }) {
+      const claim = { state: 'running', epoch: 1, attempt: 1, leaseUntilMs: now() + leaseMs } as const
+      return tasks.map((task) => addTask(tx, task, claim))
     },
     async expandStep({ each, afterOutputId, limit, input, rank, ...expansion }) {
       const created = tasksOf(tx, expansion.jobId, expansion.step)

@@ -118,6 +118,16 @@ export class MemoryTransaction {
     return written?.has(key) ? written.get(key) : table.get(key)
   }
 
+  all<Row extends object>(table: Table<Row>): Row[] {
+    const written = this.#written.get(table) as Map<number, Row | undefined> | undefined // Written by put, below.
+    const rows = new Map(table.rows)
+    for (const [key, row] of written ?? []) {
+      if (row === undefined) rows.delete(key)
+      else rows.set(key, row)
+    }
+    return [...rows.values()]
+  }
+
   /** In the order in which they were inserted. */
   ofJob<Row extends object>(table: Table<Row>, jobId: number, isOf: (row: Row) => boolean): Row[] {
     const written = this.#written.get(table) as Map<number, Row | undefined> | undefined // Written by put, below.

@@ -16,6 +16,7 @@
 //   A1   accounting: jobs created = ended + live; tasks of a step = open + ended
 //   C1   no tenant has more in flight than its cap, at admission C2   only the leader admits
 //   C3   no tenant has more starts than its rate allows, in any time
+//   F2   a worker goes on with a task only while nobody else waits, and within the cap
 //   F1   nobody waits while others are served again and again   R1   attempts are counted, none too many
 //   R2   nothing is taken from a worker before its lease ends   R3   tasks die for a reason only
 //   R4   a retry waits within its bounds                        M1   nothing throws that is not meant to
@@ -25,7 +26,7 @@ import { isJobEnded, type JobState } from '@millrace/contract'
 import type { AdmittedTask, Leadership } from '../../maintenance/scheduler-store.ts'
 import type { MemorySchedulerStore } from '../../maintenance/testing/memory-scheduler-store.ts'
 import type { PipelineDefinition } from '../../processing/definition.ts'
-import type { ClaimedTask, EngineStep, Settlement, TaskFence } from '../../processing/engine-store.ts'
+import type { ClaimedTask, ContinuationWish, EngineStep, Settlement, TaskFence } from '../../processing/engine-store.ts'
 import { isJobMove, isStepMove, isTaskMove, taskOpenStates } from '../../processing/states.ts'
 import type { MemoryStore } from '../../processing/testing/memory-store.ts'
 import type { Change, MemoryFile, MemoryJob, MemoryTask } from '../../processing/testing/memory-tables.ts'
@@ -100,7 +101,13 @@ export function createChecker(deps: CheckerDependencies) {
     const name = (): string => `task ${after.id} of ${after.step}: ${before?.state} -> ${after.state}`
     if (before === undefined) {
       const isHeld = after.state === 'blocked' && tables.jobs.get(after.jobId)?.state === 'paused'
-      expect(after.state === 'queued' || isHeld, 'I9a', name)
+      const isContinued = after.state === 'running' && after.epoch === 1 && after.attempt === 1
+      expect(after.state === 'queued' || isHeld || isContinued, 'I9a', name)
+      if (!isContinued) return
+      const job = tables.jobs.get(after.jobId)
+      const isLive = job?.state === 'running' && job.cancelRequestedMs === null
+      expect(isLive, 'I15a', () => `task ${after.id} goes on in a job that is ${job?.state}`)
+      expect(after.leaseUntilMs !== null, 'I8a', () => `task ${after.id} goes on without a lease`)
       return
     }
     expect(after.epoch >= before.epoch, 'I8c', () => `${name()}, epoch ${before.epoch} -> ${after.epoch}`)
@@ -446,6 +453,22 @@ export function createChecker(deps: CheckerDependencies) {
       for (const jobId of jobIds) {
         checkWhole(jobId)
         checkEnds(jobId)
+      }
+    },
+
+    /** In the moment of the statement, by what is committed: of the tasks that end with it, each makes room for one. */
+    continues(wishes: readonly ContinuationWish[], allowed: ReadonlySet<number>): void {
+      for (const { tenantId } of wishes) {
+        if (!allowed.has(tenantId)) continue
+        const { runningMax = Infinity, startsPerSecond = null } = tables.tenants.get(tenantId) ?? {}
+        const tasks = [...tables.tasks.rows.values()]
+        const waiting = tasks.find(
+          (task) => task.tenantId !== tenantId && ['queued', 'dispatched'].includes(task.state),
+        )
+        expect(waiting === undefined, 'F2', () => `tenant ${tenantId} goes on while task ${waiting?.id} waits`)
+        const inFlight = tasks.filter((task) => task.tenantId === tenantId && isFlying(task)).length
+        const isWithin = inFlight <= runningMax && startsPerSecond === null
+        expect(isWithin, 'C1', () => `tenant ${tenantId} goes on with ${inFlight} in flight, at most ${runningMax}`)
       }
     },
 

@@ -110,8 +110,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('nothing-follows', 'Outcomes are written without what follows from them.', [
     engine,
-    'await conclude(open)\n        return settled',
-    'return settled',
+    'continued: await conclude(open, succeeded, continuation) }',
+    'continued: new Map() }',
   ]),
   bug('outputs-forgotten', 'Outputs are not written with the outcome that made them.', [
     engine,
@@ -249,16 +249,16 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('report-says-yes', 'A worker is told that its outcome counts when it does not.', [
     'processing/desk.ts',
-    'newest.get(report.task.taskId) === report && settled.has(report.task.taskId)',
-    'newest.has(report.task.taskId)',
+    'newest.get(taskId) === report && settled.taskIds.has(taskId)',
+    'newest.has(taskId)',
   ]),
   bug(
     'stale-beside-fresh',
     'Of two reports of one task in a batch, the outdated one counts, too. (Found by the simulation.)',
     [
       'processing/desk.ts',
-      'const settled = await deps.engine.settle([...newest.values()])',
-      'const settled = await deps.engine.settle(reports)',
+      'const settled = await deps.engine.settleAndContinue([...newest.values()], continuation)',
+      'const settled = await deps.engine.settleAndContinue(reports, continuation)',
     ],
   ),
   bug('report-lost', 'Reports beyond the first batch are dropped.', [
@@ -406,6 +406,31 @@ export const plantedBugs: readonly PlantedBug[] = [
     scheduler,
     "if (state !== 'dispatched' && state !== 'running') continue",
     "if (state !== 'dispatched') continue",
+  ]),
+  bug('goes-on-before-others', 'A worker goes on with a tenant’s tasks while others wait.', [
+    store,
+    "task.tenantId === tenantId ? task.state === 'queued' && task.lane < lane : isWaiting(task)",
+    "task.tenantId === tenantId && task.state === 'queued' && task.lane < lane",
+  ]),
+  bug('goes-on-past-the-offered', 'A worker goes on with a tenant’s tasks while those of others are offered.', [
+    store,
+    "task.state === 'queued' || task.state === 'dispatched'\n      const isFlying",
+    "task.state === 'queued'\n      const isFlying",
+  ]),
+  bug('goes-on-with-two', 'A worker goes on with one of several tasks that follow, and the others are forgotten.', [
+    'processing/continuation.ts',
+    'await tx.insertTasks(tasks.filter((task) => !wished.has(task)))',
+    'if (wished.size === 0) await tx.insertTasks(tasks)',
+  ]),
+  bug('refused-successors-lost', 'What a worker may not go on with is not put into the backlog.', [
+    'processing/continuation.ts',
+    'await tx.insertTasks(candidates.filter((each) => !going.includes(each)).map(({ task }) => task))',
+    '',
+  ]),
+  bug('goes-on-while-paused', 'A worker goes on with the tasks of a paused job.', [
+    'processing/continuation.ts',
+    "graph.job.state === 'running' && !graph.isWinding",
+    "graph.job.state !== 'queued' && !graph.isWinding",
   ]),
   bug('never-charged', 'A tenant’s turn never ends.', [
     'maintenance/fair-share.ts',

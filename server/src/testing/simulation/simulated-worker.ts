@@ -53,34 +53,44 @@ export function startSimulatedWorker(deps: SimulatedWorkerDependencies): Simulat
       }
       try {
         const tasks = await desk.take({ max: slots - held.size, waitMs: takeWaitMs, signal: stopping.signal })
-        for (const task of tasks) {
-          const controller = new AbortController()
-          held.set(task.taskId, { task, controller })
-          if (stopping.signal.aborted) controller.abort('shutdown')
-          void handle(task, controller.signal)
-        }
+        for (const task of tasks) begin(task)
       } catch {
         await clock.sleep(retryMs, stopping.signal)
       }
     }
   }
 
+  function begin(task: TaskAssignment): void {
+    const controller = new AbortController()
+    held.set(task.taskId, { task, controller })
+    if (stopping.signal.aborted) controller.abort('shutdown')
+    void handle(task, controller.signal)
+  }
+
   async function handle(task: TaskAssignment, signal: AbortSignal): Promise<void> {
     const plan = planTask(task, random, process.isHealing ? undefined : faults)
     await clock.sleep(plan.durationMs, signal)
     if (plan.isPoisonous && !signal.aborted) return process.crash()
-    if (!(signal.aborted && signal.reason === 'lost')) await report(task, outcomeOf(signal, plan.outcome))
+    const isLost = signal.aborted && signal.reason === 'lost'
+    const next = isLost ? undefined : await report(task, outcomeOf(signal, plan.outcome))
+    if (next) begin(next)
     free(task)
   }
 
-  async function report(task: TaskAssignment, outcome: TaskOutcome): Promise<void> {
+  async function report(task: TaskAssignment, outcome: TaskOutcome): Promise<TaskAssignment | undefined> {
     for (let attempt = 1; attempt <= reportAttemptsMax; attempt++) {
       try {
-        return deps.reported(task, outcome, await desk.report(task, outcome))
+        const continues = !stopping.signal.aborted
+        const { isWritten, next } = continues
+          ? await desk.reportAndContinue(task, outcome)
+          : { isWritten: await desk.report(task, outcome), next: undefined }
+        deps.reported(task, outcome, isWritten)
+        return next
       } catch {
         await clock.sleep(reportRetryMs * 2 ** attempt)
       }
     }
+    return undefined
   }
 
   async function keepLeases(): Promise<void> {

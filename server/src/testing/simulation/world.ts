@@ -197,6 +197,11 @@ function remoteStore({ store, checker, time }: Shared, process: SimulatedProcess
       for (const settlement of settlements) if (settled.has(settlement.taskId)) checker.settles(settlement)
       return settled
     },
+    async listContinuing(pool, wishes) {
+      const allowed = await tx.listContinuing(pool, wishes)
+      checker.continues(wishes, allowed)
+      return allowed
+    },
   })
   return {
     transaction: (work) =>

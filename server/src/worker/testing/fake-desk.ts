@@ -10,6 +10,8 @@ export interface FakeDesk extends TaskDesk {
   readonly reports: { task: TaskAssignment; outcome: TaskOutcome }[]
   /** Tasks that were taken so far. */
   takenCount: number
+  /** What a worker goes on with after a task, by its id. */
+  readonly following: Map<number, TaskAssignment>
   /** What the next heartbeats answer of a task. */
   readonly stops: Map<number, 'cancelled' | 'lost'>
   /** Whether reports find their lease alive; or throw. */
@@ -23,6 +25,7 @@ export function createFakeDesk(): FakeDesk {
     add: (...tasks) => void ready.push(...tasks),
     reports: [],
     takenCount: 0,
+    following: new Map(),
     stops: new Map(),
     answer: () => true,
     async take({ max, waitMs, signal }) {
@@ -43,6 +46,10 @@ export function createFakeDesk(): FakeDesk {
       const isAlive = desk.answer()
       desk.reports.push({ task, outcome })
       return isAlive
+    },
+    async reportAndContinue(task, outcome) {
+      const isWritten = await desk.report(task, outcome)
+      return { isWritten, next: isWritten && outcome.kind === 'done' ? desk.following.get(task.taskId) : undefined }
     },
     async outcomeOf(taskId) {
       const find = () => desk.reports.find(({ task }) => task.taskId === taskId)
