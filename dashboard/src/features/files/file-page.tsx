@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useId, useState, type ReactNode } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { useApi } from '../../api.ts'
-import { fileQuery, pipelinesQuery, viewQuery } from '../../api/queries.ts'
+import { fileQuery, viewQuery } from '../../api/queries.ts'
 import { useAnnounce } from '../../ui/announcer.tsx'
 import { Badge, type Tone } from '../../ui/badge.tsx'
 import { CopyButton } from '../../ui/copy-button.tsx'
@@ -17,6 +17,7 @@ import { PdfFrame } from '../../ui/pdf-frame.tsx'
 import { problemOf } from '../../ui/problem-of.ts'
 import { ProblemNotice } from '../../ui/problem-notice.tsx'
 import { Skeleton } from '../../ui/skeleton.tsx'
+import { PipelineSelect } from './pipeline-select.tsx'
 
 const stateBadges: Record<FileState, { tone: Tone; label: string }> = {
   quarantined: { tone: 'active', label: 'Being checked' },
@@ -173,7 +174,6 @@ function RunAgain({ file }: { file: FileResource }) {
   const api = useApi()
   const id = useId()
   const navigate = useNavigate()
-  const pipelines = useQuery(pipelinesQuery(api))
   const [pipeline, setPipeline] = useState('')
   const run = useMutation({
     mutationFn: () => api.call('createJob', { body: { file_id: file.file_id, ...(pipeline !== '' && { pipeline }) } }),
@@ -185,14 +185,7 @@ function RunAgain({ file }: { file: FileResource }) {
         <label htmlFor={id} className="visually-hidden">
           Pipeline to run
         </label>
-        <select id={id} value={pipeline} onChange={(event) => setPipeline(event.target.value)}>
-          <option value="">By type of file</option>
-          {pipelines.data?.items.map(({ name }) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
+        <PipelineSelect id={id} value={pipeline} onChange={setPipeline} />
         <button
           type="button"
           className="button"

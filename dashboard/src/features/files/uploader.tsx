@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useId, useRef, useState } from 'react'
 import { useApi } from '../../api.ts'
-import { pipelinesQuery, principalQuery } from '../../api/queries.ts'
+import { principalQuery } from '../../api/queries.ts'
 import { useAnnounce } from '../../ui/announcer.tsx'
 import { formatCount } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
@@ -12,6 +12,7 @@ import {
   filesOfPicker,
   type DroppedFiles,
 } from './dropped-files.ts'
+import { PipelineSelect } from './pipeline-select.tsx'
 import { UploadPanel } from './upload-panel.tsx'
 import { useUploads } from './uploads.ts'
 import { useFileDrag } from './use-file-drag.ts'
@@ -116,18 +117,10 @@ function PickButton({
 
 function PipelineChoice({ value, onChange }: { value: string; onChange: (name: string) => void }) {
   const id = useId()
-  const pipelines = useQuery(pipelinesQuery(useApi()))
   return (
     <div className="field-inline">
       <label htmlFor={id}>Pipeline</label>
-      <select id={id} value={value} onChange={(event) => onChange(event.target.value)}>
-        <option value="">By type of file</option>
-        {pipelines.data?.items.map(({ name }) => (
-          <option key={name} value={name}>
-            {name}
-          </option>
-        ))}
-      </select>
+      <PipelineSelect id={id} value={value} onChange={onChange} />
     </div>
   )
 }

@@ -5,6 +5,7 @@ import { useApi } from '../../api.ts'
 import { useConnection, usePollIntervalMs } from '../../api/live.ts'
 import { jobsQuery, type JobFilter } from '../../api/queries.ts'
 import { EmptyState } from '../../ui/empty-state.tsx'
+import { MoreButton } from '../../ui/more-button.tsx'
 import { problemOf } from '../../ui/problem-of.ts'
 import { ProblemNotice } from '../../ui/problem-notice.tsx'
 import { Skeleton } from '../../ui/skeleton.tsx'
@@ -51,7 +52,7 @@ export function JobList({ filter }: { filter: JobFilter }) {
   const live = useConnection().kind === 'live'
   const pollMs = usePollIntervalMs()
   const query = useInfiniteQuery({ ...jobsQuery(useApi(), filter), refetchInterval: live ? false : pollMs })
-  const { data, error, hasNextPage, isFetchingNextPage } = query
+  const { data, error } = query
 
   if (error && !data) {
     return (
@@ -72,18 +73,7 @@ export function JobList({ filter }: { filter: JobFilter }) {
           <JobRow key={job.job_id} job={job} />
         ))}
       </ul>
-      {hasNextPage && (
-        <p className="more">
-          <button
-            type="button"
-            className="button"
-            disabled={isFetchingNextPage}
-            onClick={() => void query.fetchNextPage()}
-          >
-            {isFetchingNextPage ? 'Loading…' : 'Show older'}
-          </button>
-        </p>
-      )}
+      <MoreButton list={query} label="Show older" />
     </>
   )
 }

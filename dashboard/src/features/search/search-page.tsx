@@ -9,6 +9,7 @@ import { EmptyState } from '../../ui/empty-state.tsx'
 import { fileKindOf } from '../../ui/file-kind.ts'
 import { formatCount } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
+import { MoreButton } from '../../ui/more-button.tsx'
 import { problemOf } from '../../ui/problem-of.ts'
 import { ProblemNotice } from '../../ui/problem-notice.tsx'
 import { Skeleton } from '../../ui/skeleton.tsx'
@@ -38,7 +39,7 @@ export function SearchPage() {
 function Results({ text }: { text: string }) {
   const announce = useAnnounce()
   const query = useInfiniteQuery({ ...searchQuery(useApi(), text), placeholderData: keepPreviousData })
-  const { data, error, hasNextPage, isFetchingNextPage, isPlaceholderData } = query
+  const { data, error, hasNextPage, isPlaceholderData } = query
   const hits = data?.pages.flatMap((page) => page.items)
   const count = hits && `${formatCount(hits.length, 'file')}${hasNextPage ? ' and more' : ''} found`
 
@@ -63,18 +64,7 @@ function Results({ text }: { text: string }) {
           <Hit key={hit.file_id} hit={hit} text={text} />
         ))}
       </ul>
-      {hasNextPage && (
-        <p className="more">
-          <button
-            type="button"
-            className="button"
-            disabled={isFetchingNextPage}
-            onClick={() => void query.fetchNextPage()}
-          >
-            {isFetchingNextPage ? 'Loading…' : 'Show more'}
-          </button>
-        </p>
-      )}
+      <MoreButton list={query} label="Show more" />
     </div>
   )
 }
