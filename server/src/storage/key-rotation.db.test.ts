@@ -103,7 +103,8 @@ test('a key that cannot be opened does not keep the others, and one that is dest
     count: 2,
     damagedCount: 1,
   })
-  expect(await findObject(database, shredded!)).toMatchObject({ wrappedKey: new Uint8Array(), tenantKeyVersion: 1 })
+  const { wrappedKey, tenantKeyVersion } = (await findObject(database, shredded!))!
+  expect([wrappedKey.length, tenantKeyVersion]).toEqual([0, 1])
   expect(await findObject(database, whole!)).toMatchObject({ tenantKeyVersion: 2 })
 
   await keyRing.destroyTenantKeys(tenantId)
