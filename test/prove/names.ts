@@ -26,6 +26,8 @@ type WayIn = (typeof waysIn)[number]
 
 const atOnce = 6
 const nameCharactersMax = 4_000
+/** Thousands of jobs wait for each other. */
+const endDeadlineMs = 600_000
 /** Above this a name in base64 does not fit into the header fields of a request. */
 const tusNameBytesMax = 11_000
 const zipFilesMax = 1_000
@@ -59,7 +61,7 @@ export async function proveNames(options: { count: number; seed: number; house: 
       }
     })
     await forEachAtOnce(sent, atOnce, async (one) => {
-      await untilEnded(house.client, one.jobId)
+      await untilEnded(house.client, one.jobId, endDeadlineMs)
       report.faults.push(...(await faultsOf(house, one)))
     })
     for (let at = 0; at < sent.length; at += zipFilesMax) {
