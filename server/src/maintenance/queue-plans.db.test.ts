@@ -142,7 +142,14 @@ const gates: Gate[] = [
   { name: 'steps of jobs', by: [stepByJob], run: (sql) => job.listJobSteps(sql, smallJobs) },
   {
     name: 'files of jobs',
-    by: [jobById, 'file by file_pkey', 'file_version by file_version_file_id_number_key'],
+    // Of files there are as many as tenants here, and few rows are read as a whole whatever indexes there are.
+    by: [
+      jobById,
+      'file by file_pkey',
+      'file_version by file_version_file_id_number_key',
+      'file by Seq Scan',
+      'file_version by Seq Scan',
+    ],
     run: (sql) => job.listJobFiles(sql, smallJobs),
   },
   {
@@ -191,7 +198,10 @@ const gates: Gate[] = [
       'task by task_waiting',
       'task by task_held',
     ],
-    run: (sql) => scheduler.listUnfinished(sql, 100),
+    run: async (sql) => {
+      await scheduler.pinPlans(sql)
+      await scheduler.listUnfinished(sql, 100)
+    },
   },
   {
     name: 'tasks of cancelled jobs that still run',

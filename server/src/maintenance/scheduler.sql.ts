@@ -159,7 +159,10 @@ export async function listLost(sql: Sql, limit: number): Promise<EndedTaskRow[]>
   return rows
 }
 
-/** Of jobs that are wound up, those that wait for more than the tasks that still run: whose end brings them here no more. */
+/**
+ * Of jobs that are wound up, those that wait for more than what still runs of them. Each probe selects one row, because an
+ * "exists" among alternatives may be answered by hashing a whole table; to be run with plans pinned.
+ */
 export async function listUnfinished(
   sql: Sql,
   limit: number,
@@ -167,10 +170,10 @@ export async function listUnfinished(
   const { rows } = await sql.query<{ job_id: number; kind: UnfinishedJob['kind'] }>(
     `(select j.id as job_id, 'winding' as kind from job j
       where j.cancel_requested_at is not null and j.finished_at is null
-        and (exists (select from task t where t.job_id = j.id and t.state in ('delayed', 'queued', 'dispatched'))
-          or exists (select from task t where t.job_id = j.id and t.state = 'blocked')
-          or exists (select from job_step s where s.job_id = j.id and s.expanded_to is not null)
-          or not exists (select from job_step s where s.job_id = j.id and s.tasks_pending > 0))
+        and ((select t.id from task t where t.job_id = j.id and t.state in ('delayed', 'queued', 'dispatched') limit 1) is not null
+          or (select t.id from task t where t.job_id = j.id and t.state = 'blocked' limit 1) is not null
+          or (select s.name from job_step s where s.job_id = j.id and s.expanded_to is not null limit 1) is not null
+          or (select s.name from job_step s where s.job_id = j.id and s.tasks_pending > 0 limit 1) is null)
       limit $1)
      union all
      (select id, 'moving' from job where tasks_moving limit $1)

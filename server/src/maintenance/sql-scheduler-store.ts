@@ -40,11 +40,12 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
     listLost: async (limit) =>
       (await statements.listLost(database, limit)).map((row) => ({ ...toEndedTask(row), lostCount: row.lost_count })),
     promoteDelayed: (limit) => statements.promoteDelayed(database, limit),
-    listUnfinished: async (limit) =>
-      (await statements.listUnfinished(database, limit)).map((row) => ({
-        jobId: row.job_id,
-        kind: row.kind,
-      })),
+    listUnfinished: (limit) =>
+      database.asSystem(async (tx) => {
+        await statements.pinPlans(tx)
+        const rows = await statements.listUnfinished(tx, limit)
+        return rows.map(({ job_id: jobId, kind }) => ({ jobId, kind }))
+      }),
     listAbandoned: async (graceMs, limit) =>
       (await statements.listAbandoned(database, graceMs, limit)).map(toEndedTask),
     writeDemand: (pool, slots) =>

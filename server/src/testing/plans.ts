@@ -61,6 +61,8 @@ export async function createPlanReader(url: string): Promise<PlanReader> {
       nodes = []
       try {
         await work(sql)
+        // Of a statement with parameters the plan is told when the next one takes its place.
+        await client.query('select 1')
         return factsOf(nodes)
       } finally {
         await client.query('rollback')

@@ -36,6 +36,8 @@ export function startSimulatedWorker(deps: SimulatedWorkerDependencies): Simulat
   const { process, desk, slots, random, faults } = deps
   const { clock } = process
   const held = new Map<number, { task: TaskAssignment; controller: AbortController }>()
+  /** What it would have said of tasks that it has lost. */
+  const late = new Map<number, { task: TaskAssignment; outcome: TaskOutcome }>()
   const stopping = new AbortController()
   let freed = Promise.withResolvers<void>()
 
@@ -72,12 +74,25 @@ export function startSimulatedWorker(deps: SimulatedWorkerDependencies): Simulat
     await clock.sleep(plan.durationMs, signal)
     if (plan.isPoisonous && !signal.aborted) return process.crash()
     const isLost = signal.aborted && signal.reason === 'lost'
+    if (isLost) late.set(task.taskId, { task, outcome: plan.outcome })
     const next = isLost ? undefined : await report(task, outcomeOf(signal, plan.outcome))
     if (next) begin(next)
     free(task)
   }
 
+  /** Of a task that it has lost and got again, it says both at once: what the first attempt came to, and the second. */
+  function reportLate(taskId: number): void {
+    const stale = late.get(taskId)
+    late.delete(taskId)
+    if (stale === undefined) return
+    desk.report(stale.task, stale.outcome).then(
+      (isWritten) => deps.reported(stale.task, stale.outcome, isWritten),
+      () => {},
+    )
+  }
+
   async function report(task: TaskAssignment, outcome: TaskOutcome): Promise<TaskAssignment | undefined> {
+    reportLate(task.taskId)
     for (let attempt = 1; attempt <= reportAttemptsMax; attempt++) {
       try {
         const continues = !stopping.signal.aborted
