@@ -44,7 +44,7 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
   try {
     const { launcher, blank } = await chooseLauncher(options.level, common, log)
-    log.info('sandbox.chosen', { level: launcher.level, description: launcher.description })
+    log.info('sandbox.chosen', { sandbox: launcher.level, description: launcher.description })
     return createCells({
       launcher,
       blank,
@@ -84,7 +84,7 @@ async function chooseLauncher(level: SandboxOptions['level'], common: Common, lo
         detail: `MILLRACE_SANDBOX is "bubblewrap", which does not hold here: ${reason}.`,
         cause: error,
       })
-    log.warn('sandbox.weaker', { level: 'process', reason })
+    log.warn('sandbox.weaker', { sandbox: 'process', reason })
     return await prove(createProcessLauncher(common), common)
   }
 }
