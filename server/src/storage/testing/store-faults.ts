@@ -16,7 +16,7 @@ import { createMemoryStore } from './memory-store.ts'
 
 /** Whoever waits for a store that hangs has had enough after this. */
 const deadlineMs = 20
-const objectsCountMax = 200
+const objectsCountMax = 2_000
 
 export async function runStoreFaults(options: {
   operations: number
