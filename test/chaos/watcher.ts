@@ -12,8 +12,8 @@ export interface Watcher {
   stop(): Promise<void>
 }
 
-/** The server sends something at least every 15 seconds. */
-const silenceMsMax = 20_000
+/** Between two events of a tenant; heartbeats are no events. */
+const silenceMsMax = 120_000
 const returnMs = 250
 
 export function startWatcher(client: Client): Watcher {
