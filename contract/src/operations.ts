@@ -73,7 +73,7 @@ const about = {
   file_id: Type.Optional(Type.String({ maxLength: 100, description: 'The file that gets a new version.' })),
 }
 const TenantParams = Type.Object({ tenant_id: Type.String({ maxLength: 100 }) })
-const PoolParams = Type.Object({ pool: Type.String({ maxLength: 5 }) })
+const PoolParams = Type.Object({ pool: Type.String({ maxLength: 100 }) })
 const JobParams = Type.Object({ job_id: Type.String({ maxLength: 100 }) })
 const OutputParams = Type.Object({
   job_id: Type.String({ maxLength: 100 }),
