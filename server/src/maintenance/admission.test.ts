@@ -1,8 +1,8 @@
-import { expect, it } from 'vitest'
+import { expect, it, test } from 'vitest'
 import type { RowId } from '../platform/ids.ts'
 import { createMemoryStore } from '../processing/testing/memory-store.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
-import { createAdmission } from './admission.ts'
+import { createAdmission, depthTargetOf } from './admission.ts'
 import { newJob } from '../processing/testing/test-rows.ts'
 import { createMemorySchedulerStore } from './testing/memory-scheduler-store.ts'
 
@@ -43,4 +43,17 @@ it('keeps a tenant’s cap even while it does not know how many workers there ar
   })
   for (let look = 0; look < 10; look++) await admission.admit()
   expect(await store.countInFlight([tenantId])).toEqual(new Map([[tenantId, runningMax]]))
+})
+
+test('few slots have short tasks before them by the dozen, and of long ones two each', () => {
+  expect(depthTargetOf(2, 1)).toBe(16)
+  expect(depthTargetOf(2, 10)).toBe(10)
+  expect(depthTargetOf(2, 500)).toBe(4)
+  expect(depthTargetOf(0, 500)).toBe(16)
+})
+
+test('many slots have two tasks each before them, as many as one look admits', () => {
+  expect(depthTargetOf(50, 1)).toBe(100)
+  expect(depthTargetOf(50, 5_000)).toBe(100)
+  expect(depthTargetOf(5_000, 1)).toBe(1_000)
 })

@@ -21,8 +21,10 @@ export interface AdmissionDependencies {
 export const dispatchLeaseMsDefault = 30_000
 /** Ready tasks per worker slot: enough that no slot waits for admission, few enough that order still matters. */
 const depthPerSlot = 2
-/** So that a worker that has not been seen yet finds something to do. */
-const depthMin = 16
+/** With few slots, or a worker that has not been seen yet, short tasks may lie as deep as this for all of them together, */
+const shallowDepthMax = 16
+/** as long as each slot has no more than so much expected work before it. */
+const workAheadMs = 50
 /** One statement admits at most so many. */
 const admitCountMax = 1_000
 const tenantsCountMax = 10_000
@@ -49,13 +51,11 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
   const inFlightMax = new Map<number, number>()
   let countedEpoch: number | undefined
 
-  async function readDepthTarget(): Promise<number> {
+  async function readSlots(): Promise<void> {
     const now = clock.monotonicMs()
-    if (now - slotsAtMs > slotsMaxAgeMs) {
-      slots = await store.countSlots()
-      slotsAtMs = now
-    }
-    return Math.min(admitCountMax, Math.max(depthMin, slots * depthPerSlot))
+    if (now - slotsAtMs <= slotsMaxAgeMs) return
+    slots = await store.countSlots()
+    slotsAtMs = now
   }
 
   /** A transport that lost what it held is noticed at once instead of by leases that run out. */
@@ -106,12 +106,14 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
   return {
     async admit() {
       await checkIntact()
-      const target = await readDepthTarget()
-      const depthRoom = target - (await queue.depth(pool))
-      if (depthRoom <= 0) return { count: 0, waiting: 'room' }
+      await readSlots()
+      const depth = await queue.depth(pool)
+      if (depth >= depthTargetOf(slots, 0)) return { count: 0, waiting: 'room' }
       const backlog = await store.listBacklog(pool, tenantsCountMax)
       const [first] = backlog
       if (first === undefined) return { count: 0, waiting: undefined }
+      const depthRoom = depthTargetOf(slots, meanCostMsOf(backlog)) - depth
+      if (depthRoom <= 0) return { count: 0, waiting: 'room' }
       const room = Math.min(depthRoom, first.poolStartsFree ?? depthRoom)
       const leadership = leader.current()
       if (leadership === undefined) return { count: 0, waiting: undefined }
@@ -147,6 +149,17 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     }
   }
 }
+
+/** How many tasks of such a cost may lie in the ready queue. A task of another tenant waits for all of them. */
+export function depthTargetOf(slots: number, costMs: number): number {
+  const bySlots = slots * depthPerSlot
+  if (slots === 0) return shallowDepthMax
+  if (bySlots >= shallowDepthMax) return Math.min(admitCountMax, bySlots)
+  return Math.max(bySlots, Math.min(shallowDepthMax, Math.floor((slots * workAheadMs) / Math.max(1, costMs))))
+}
+
+const meanCostMsOf = (backlog: readonly BackloggedTenant[]): number =>
+  backlog.reduce((sum, { costMs }) => sum + costMs, 0) / backlog.length
 
 /** Whether time alone brings the next start of all that wait. */
 const isForTokens = (backlog: readonly BackloggedTenant[]): boolean =>
