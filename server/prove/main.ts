@@ -131,6 +131,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     minutes: { type: 'string' },
     shape: { type: 'string', default: 'one-process' },
+    list: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 })
@@ -141,7 +142,7 @@ async function main(): Promise<number> {
   const isSplit = values.shape === 'split'
   if (proof === undefined || (isSplit && proof.splits !== true)) {
     console.log(help)
-    return values.help === true ? 0 : 1
+    return values.help === true || values.list === true ? 0 : 1
   }
   const seed = Number(values.seed ?? Date.now() % 1_000_000)
   const isNamed = (key: ServerKey): boolean =>

@@ -5,6 +5,7 @@
 import { readdir } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { ApiProblem } from '@millrace/contract'
 import { openHouse, type House, type HouseOptions } from '../e2e/house.ts'
 import { forEachAtOnce, untilEnded } from '../e2e/jobs.ts'
@@ -61,8 +62,8 @@ export async function proveNames(options: { count: number; seed: number; house: 
       }
     })
     await forEachAtOnce(sent, atOnce, async (one) => {
-      await untilEnded(house.client, one.jobId, endDeadlineMs)
-      report.faults.push(...(await faultsOf(house, one)))
+      await patiently(() => untilEnded(house.client, one.jobId, endDeadlineMs))
+      report.faults.push(...(await patiently(() => faultsOf(house, one))))
     })
     for (let at = 0; at < sent.length; at += zipFilesMax) {
       const entries = await zipEntries(house, sent.slice(at, at + zipFilesMax))
@@ -74,6 +75,18 @@ export async function proveNames(options: { count: number; seed: number; house: 
     return report
   } finally {
     await house.close()
+  }
+}
+
+/** Again and again while the server asks to wait: thousands of files are asked after with one key. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof ApiProblem) || error.retryAfterMs === undefined) throw error
+      await pause(error.retryAfterMs)
+    }
   }
 }
 
@@ -103,7 +116,7 @@ function bytesOf(name: string): Buffer {
 /** The ids of what it became, or the code of the problem. */
 async function send(house: House, name: string, way: WayIn): Promise<{ fileId: string; jobId: string } | string> {
   try {
-    const result = await { form: byForm, tus: byTus, parts: byParts }[way](house, name)
+    const result = await patiently(() => ({ form: byForm, tus: byTus, parts: byParts })[way](house, name))
     return { fileId: result.file_id, jobId: result.job_id }
   } catch (error) {
     if (error instanceof ApiProblem) return error.problem.code
