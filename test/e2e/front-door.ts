@@ -12,9 +12,12 @@ export interface FrontDoor {
 const formPath = /^\/api\/v1\/files(?:\/[^/]+\/versions)?$/
 const uploadPath = /^\/api\/v1\/(?:uploads|imports|import-sources)(?:\/|$)/
 
+/** More than the server takes, so that it is the server who refuses. */
+const headerSizeBytesMax = 64 * 1024
+
 export async function openFrontDoor(ports: { api: number; upload: number }, port: number): Promise<FrontDoor> {
   const agent = new http.Agent({ keepAlive: false })
-  const server = http.createServer((request, response) => {
+  const server = http.createServer({ maxHeaderSize: headerSizeBytesMax }, (request, response) => {
     const path = request.url?.split('?')[0] ?? ''
     const isUpload = uploadPath.test(path) || (request.method === 'POST' && formPath.test(path))
     const onward = http.request({
