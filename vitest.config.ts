@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // unit: no I/O, milliseconds. db: a database (and Redis, S3 where they are named in the environment). e2e: the product
 // from outside. Which servers a run has is told by MILLRACE_TEST_* variables; scripts/test.mjs sets and explains them.
@@ -15,9 +16,20 @@ const project = (name: string, include: string[], timeoutMs: number) => ({
   },
 })
 
+/** They begin first, so that no worker ends a run with one of them alone. */
+const long = /\/(?:simulation|faults|restart|command-line|resumable|queue-plans\.db|failover\.db)\.test\.ts$/
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    return [...sorted.filter((file) => long.test(file.moduleId)), ...sorted.filter((file) => !long.test(file.moduleId))]
+  }
+}
+
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    sequence: { sequencer: LongFirst },
     projects: [
       project(
         'unit',

@@ -26,7 +26,7 @@ describe.runIf(shape === 'split')('faults', () => {
     return { rounds: [round], seed }
   }
 
-  test.each(['kill-worker+redis-flush', 'kill-leader', 'pg-terminate'])(
+  test.each(['kill-worker+redis-flush', 'kill-leader'])(
     'nothing is lost and nothing is done twice: %s',
     async (names) => {
       const { violations, files } = await runExperiment(rig, experimentOf(names))

@@ -5,8 +5,8 @@ test(
   'hostile names are kept to the letter, and are never a path, a header or a command',
   { timeout: 300_000 },
   async () => {
-    const report = await proveNames({ count: 96, seed: 20_261_125, house: {} })
-    expect(report).toMatchObject({ names: 96, faults: [] })
+    const report = await proveNames({ count: 60, seed: 20_261_125, house: {} })
+    expect(report).toMatchObject({ names: 60, faults: [] })
     for (const way of ['form', 'tus', 'parts'] as const) expect(report.accepted[way]).toBeGreaterThan(10)
   },
 )
