@@ -7,6 +7,7 @@ import { silentLog } from '../platform/log.ts'
 import { createLocalWakeBus } from '../platform/wake.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { createEventStream, type EventStream } from './event-stream.ts'
+import { listSettled } from './outbox.sql.ts'
 import type { StreamEvent } from './subscription.ts'
 
 let test: TestDatabase
@@ -202,6 +203,17 @@ describe('an event', () => {
     await useTransactionIds(20_001)
     wake.wake('outbox')
     await expect.poll(() => watcher.numbers).toEqual([1, 2])
+  })
+
+  it('comes in the order of transactions when their number gets another digit, and once', async () => {
+    await happen(1, { xid: '9' })
+    await happen(2, { xid: '10' })
+    await happen(3, { xid: '99' })
+    await happen(4, { xid: '100' })
+    const watcher = await watch({ after: '1-0' })
+    await expect.poll(() => watcher.numbers).toEqual([1, 2, 3, 4])
+    const settled = await listSettled(test.database, { xid: '1', id: 0 }, 4)
+    expect(settled.map(({ xid }) => xid)).toEqual(['9', '10', '99', '100'])
   })
 
   it('is told to thousands of watchers once each', async () => {

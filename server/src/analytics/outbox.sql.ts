@@ -17,6 +17,7 @@ export interface OutboxRow extends OutboxPosition {
   at: Date
 }
 
+/** Whoever sorts by xid must name the table's: this one is text, in which 1000 comes before 999. */
 const columns = 'xid::text as xid, id, tenant_id, type, job_id, file_id, data, at'
 
 /** The end of what is settled: before it stands everything committed, after it whatever may still be. */
@@ -34,7 +35,7 @@ export async function listSettled(sql: Sql, after: OutboxPosition, limit: number
   const { rows } = await sql.query<OutboxRow>(
     `select ${columns} from outbox
      where (xid, id) > ($1::xid8, $2::bigint) and xid < pg_snapshot_xmin(pg_current_snapshot())
-     order by xid, id limit $3`,
+     order by outbox.xid, outbox.id limit $3`,
     [after.xid, after.id, limit],
   )
   return rows
@@ -55,7 +56,7 @@ export async function listPast(sql: Sql, past: PastEvents): Promise<OutboxRow[]>
     `select ${columns} from outbox
      where tenant_id = $1 and (xid, id) > ($2::xid8, $3::bigint) and (xid, id) <= ($4::xid8, $5::bigint)
        ${jobId === undefined ? '' : 'and job_id = $7'}
-     order by xid, id limit $6`,
+     order by outbox.xid, outbox.id limit $6`,
     [tenantId, after.xid, after.id, until.xid, until.id, limit, ...(jobId === undefined ? [] : [jobId])],
   )
   return rows
