@@ -15,6 +15,10 @@ const uploadPath = /^\/api\/v1\/(?:uploads|imports|import-sources)(?:\/|$)/
 /** More than the server takes, so that it is the server who refuses. */
 const headerSizeBytesMax = 64 * 1024
 
+/** Whether the role closes its connection says nothing of the client's: closed under a body, it would take the answer with it. */
+const withoutConnection = (rawHeaders: readonly string[]): string[] =>
+  rawHeaders.filter((_, index) => !/^(?:connection|keep-alive)$/i.test(rawHeaders[index - (index % 2)] ?? ''))
+
 export async function openFrontDoor(ports: { api: number; upload: number }, port: number): Promise<FrontDoor> {
   const agent = new http.Agent({ keepAlive: false })
   const server = http.createServer({ maxHeaderSize: headerSizeBytesMax }, (request, response) => {
@@ -29,7 +33,7 @@ export async function openFrontDoor(ports: { api: number; upload: number }, port
       agent,
     })
     onward.on('response', (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
+      response.writeHead(answer.statusCode ?? 502, withoutConnection(answer.rawHeaders))
       answer.pipe(response)
       answer.on('error', () => response.destroy())
     })
@@ -48,6 +52,7 @@ export async function openFrontDoor(ports: { api: number; upload: number }, port
     request.pipe(onward)
   })
   server.requestTimeout = 0
+  server.keepAliveTimeout = 0 // The client closes what it does not need; who closes on both sides cuts a request off.
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
   // It listens on a port, so its address is not a string.
   const { port: bound } = server.address() as AddressInfo
