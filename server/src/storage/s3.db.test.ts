@@ -68,6 +68,18 @@ for (const server of s3Servers()) {
       await remove()
     })
 
+    test('is opened by many processes at once, and each finds out the same', async () => {
+      const { url, remove } = await open()
+      for (let round = 0; round < 3; round++) {
+        const opened = Array.from({ length: 8 }, () => openS3Store({ url, log: silentLog }))
+        const stores = await Promise.all(opened)
+        expect(stores.map(({ capabilities }) => capabilities.conditionalPut)).toEqual(stores.map(() => true))
+        expect(await stores[0]?.list({ prefix: '', limit: 10 })).toEqual([])
+        for (const store of stores) await store.close()
+      }
+      await remove()
+    })
+
     test('keeps encrypted objects', async () => {
       const { store, remove } = await open()
       const vault = createVault({ store, keyRing: createMemoryKeyRing(), ids: systemIds, log: silentLog })

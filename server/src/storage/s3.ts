@@ -2,6 +2,7 @@
 // the client within its retry budget (a token bucket, so that a store in trouble is not flooded). Checksums are sent
 // only by our own hand: the SDK's own defaults break presigned and streamed requests on several servers.
 
+import { randomBytes } from 'node:crypto'
 import {
   AbortMultipartUploadCommand,
   CopyObjectCommand,
@@ -203,9 +204,10 @@ function createS3Store(
     removeLeftovers: () => removeStaleUploads(client, place, log),
 
     async checksChecksums() {
+      const Key = probeKey(prefix)
       const command = new PutObjectCommand({
         Bucket,
-        Key: `${prefix}probe/checksum`,
+        Key,
         Body: Buffer.from('one content'),
         ChecksumCRC32: checksumOf(Buffer.from('another content')),
       })
@@ -214,7 +216,7 @@ function createS3Store(
       } catch {
         return true
       }
-      await client.send(new DeleteObjectCommand({ Bucket, Key: `${prefix}probe/checksum` }))
+      await client.send(new DeleteObjectCommand({ Bucket, Key }))
       return false
     },
 
@@ -264,13 +266,15 @@ async function removeStaleUploads(client: S3Client, { bucket: Bucket, prefix }: 
   }
 }
 
+/** One for each probe: several processes start, and try the store out, at the same moment. */
+const probeKey = (prefix: string): string => `${prefix}probe_${randomBytes(8).toString('hex')}`
+
 /** Two puts of one key, of which a store that understands the condition refuses the second. */
 async function putsConditionally(client: S3Client, { bucket: Bucket, prefix }: S3Place): Promise<boolean> {
-  const Key = `${prefix}probe/conditional_put`
+  const Key = probeKey(prefix)
   const put = () => client.send(new PutObjectCommand({ Bucket, Key, Body: 'probe', IfNoneMatch: '*' }))
   try {
-    // The first may fail because an earlier probe was cut short; only the second says something.
-    await put().catch(() => {})
+    await put().catch(() => {}) // Of a store that does not know the condition; the second says the same then.
     await put()
     return false
   } catch (error) {
