@@ -3,13 +3,12 @@
 // platform is idle.
 
 import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import * as images from '../../test/fixtures/images.ts'
 import type { Benchmark, Row } from './benchmark.ts'
-import { openMeasuredHouse, percentile, type BareReport, type MeasuredHouse } from './house/measured-house.ts'
+import { openMeasuredHouse, percentile, reportOf, type BareReport, type MeasuredHouse } from './house/measured-house.ts'
 
 /** MILLRACE_BENCH_PHOTOS makes it smaller for a look. */
 const photosCount = Number(process.env['MILLRACE_BENCH_PHOTOS'] ?? 1_000)
@@ -93,8 +92,7 @@ async function runBare(folder: string, photos: readonly Photo[]): Promise<BareRe
   await mkdir(output)
   for (const { name, bytes } of photos) await writeFile(path.join(input, name), bytes)
   const child = fork(new URL('photos/bare.ts', import.meta.url), [input, output, '2'])
-  const [report] = (await once(child, 'message')) as [BareReport]
-  return report
+  return reportOf(child)
 }
 
 const rowOf = (side: string, photos: number, { cpuSeconds, seconds }: BareReport): Row => ({

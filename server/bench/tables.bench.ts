@@ -1,7 +1,6 @@
 // P2: a table of a million rows and a heap of PDFs end to end, against DuckDB and poppler doing the same work bare.
 
 import { execFile, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
@@ -11,7 +10,7 @@ import { makePdf } from '../../test/fixtures/pdf.ts'
 import { csv, sales } from '../../test/fixtures/tables.ts'
 import { prose, utf8 } from '../../test/fixtures/texts.ts'
 import type { Benchmark, Row } from './benchmark.ts'
-import { openMeasuredHouse, percentile, type BareReport } from './house/measured-house.ts'
+import { openMeasuredHouse, percentile, reportOf, type BareReport } from './house/measured-house.ts'
 
 const run = promisify(execFile)
 /** MILLRACE_BENCH_ROWS and MILLRACE_BENCH_PDFS make it smaller for a look. */
@@ -62,8 +61,7 @@ const pdfOf = (index: number) => ({
 
 async function bareDuckdb(file: string, folder: string): Promise<BareReport> {
   const child = fork(new URL('tables/bare.ts', import.meta.url), [file, folder])
-  const [report] = (await once(child, 'message')) as [BareReport]
-  return report
+  return reportOf(child)
 }
 
 /** One program per file, as a worker without a platform would run it. */

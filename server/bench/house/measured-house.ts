@@ -1,6 +1,8 @@
 // The whole product as it is started, with the processor time of all its processes: what a file costs from its first
 // byte to its last output stored.
 
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { isJobEnded, type JobState } from '@millrace/contract'
 import { readEvents } from '../../../test/e2e/event-reader.ts'
 import { openHouse, type House, type HouseOptions } from '../../../test/e2e/house.ts'
@@ -83,4 +85,13 @@ export const percentile = (sorted: readonly number[], percent: number): number =
 export interface BareReport {
   cpuSeconds: number
   seconds: number
+}
+
+/** What a peer in a process of its own has to tell. Rejects when it ends without a word. */
+export async function reportOf(peer: ChildProcess): Promise<BareReport> {
+  const ended = once(peer, 'exit').then(([code]: unknown[]): never => {
+    throw new Error(`the peer ended with ${String(code)} and told nothing`)
+  })
+  const [report] = await Promise.race([once(peer, 'message'), ended])
+  return report as BareReport // Written by the peer's own file.
 }

@@ -14,7 +14,7 @@ await connection.run(
   `copy input to ${quote(path.join(outputFolder, 'out.parquet'))} (format parquet, compression zstd)`,
 )
 await connection.run(`copy input to ${quote(path.join(outputFolder, 'out.csv'))} (format csv, header)`)
-await connection.run('create table profile as summarize input')
+await connection.run('create table profile as select * from (summarize input)')
 connection.closeSync()
 instance.closeSync()
 const { user, system } = process.cpuUsage()
