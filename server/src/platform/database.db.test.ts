@@ -108,6 +108,15 @@ describe('transactions', () => {
     expect(rows[0]).toEqual({ one: 5, many: [1, 2], at: expect.any(Date) })
   })
 
+  it('give text back to the letter, also what begins with U+FEFF', async () => {
+    const texts = ['\ufeff', '\ufeffx', 'x\ufeff', '\ufeff\ufeff', '', 'x', '😀', null]
+    const { rows } = await test.database.query(
+      'select n, text, null as nothing, text as again from unnest($1::text[]) with ordinality as t(text, n) order by n',
+      [texts],
+    )
+    expect(rows).toEqual(texts.map((text, index) => ({ n: index + 1, text, nothing: null, again: text })))
+  })
+
   it('are run again after a deadlock, and not for ever', async () => {
     let runs = 0
     const conflict = Object.assign(new Error('deadlock detected'), { code: '40P01' })

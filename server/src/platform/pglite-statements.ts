@@ -32,7 +32,8 @@ export function createPreparedStatements(db: PGlite): PreparedStatements {
   // oxlint-enable no-underscore-dangle
 
   const exchange = async (parts: readonly Uint8Array[], syncToFs: boolean): Promise<messages.BackendMessage[]> => {
-    const { messages } = await db.execProtocol(Buffer.concat(parts), { syncToFs })
+    const { messages, data } = await db.execProtocol(Buffer.concat(parts), { syncToFs })
+    restoreMarks(messages, Buffer.from(data.buffer, data.byteOffset, data.byteLength))
     return messages
   }
 
@@ -83,5 +84,28 @@ export function createPreparedStatements(db: PGlite): PreparedStatements {
     run: (text, values, scope) =>
       scope === 'transaction' ? run(text, values, false) : betweenTransactions(() => run(text, values, true)),
     forget: () => betweenTransactions(() => betweenStatements(forgetAll)),
+  }
+}
+
+const byteOrderMark = Buffer.from('\ufeff')
+const dataRowCode = 'D'.charCodeAt(0)
+
+/**
+ * The driver takes U+FEFF at the head of a value for a byte order mark and drops it; a file's name may begin with one.
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-DATAROW
+ */
+function restoreMarks(answer: readonly messages.BackendMessage[], bytes: Buffer): void {
+  if (!bytes.includes(byteOrderMark)) return
+  const rows = answer.filter((message) => message.name === 'dataRow').values()
+  for (let at = 0; at < bytes.length; at += 1 + bytes.readUInt32BE(at + 1)) {
+    if (bytes[at] !== dataRowCode) continue
+    const { fields } = rows.next().value as messages.DataRowMessage // One for each row of the bytes.
+    let offset = at + 7
+    for (const [index, field] of fields.entries()) {
+      const length = bytes.readInt32BE(offset) // -1: null.
+      offset += 4
+      if (bytes.subarray(offset, offset + Math.min(3, length)).equals(byteOrderMark)) fields[index] = `\ufeff${field}`
+      offset += Math.max(0, length)
+    }
   }
 }
