@@ -7,6 +7,7 @@ import { systemClock } from '../../src/platform/clock.ts'
 import { systemIds } from '../../src/platform/ids.ts'
 import { silentLog } from '../../src/platform/log.ts'
 import { createMetrics } from '../../src/platform/metrics.ts'
+import { createLocalWakeBus } from '../../src/platform/wake.ts'
 import { openDiskStore } from '../../src/storage/disk.ts'
 import { createVault } from '../../src/storage/encrypted-vault.ts'
 import { createMemoryKeyRing } from '../../src/storage/testing/memory-key-ring.ts'
@@ -44,6 +45,7 @@ const loop = createTaskLoop({
   vault,
   findObject: async (objectId) => objects.get(objectId),
   slotsCount,
+  wake: createLocalWakeBus(),
   metrics: createMetrics({ processFigures: false }),
   ...common,
 })

@@ -186,6 +186,18 @@ describe('the task loop', () => {
     expect([...house.stored.keys()]).toEqual([])
   })
 
+  test('stops what was cancelled as soon as it is told, long before the next heartbeat', async () => {
+    await using house = await openWorkerHouse({ heartbeatMs: 24 * 60 * 60_000 })
+    house.desk.add(testTask(1, 'sleep'), testTask(2, 'sleep'))
+    await eventually(() => expect(house.loop.busyCount()).toBe(2))
+    house.desk.stops.set(1, 'cancelled')
+    house.wake.wake('cancel')
+    expect(await house.desk.outcomeOf(1)).toEqual({ kind: 'cancelled' })
+    house.desk.stops.set(2, 'cancelled')
+    house.wake.wake('cancel')
+    expect(await house.desk.outcomeOf(2)).toEqual({ kind: 'cancelled' })
+  })
+
   test('reports again after a failure, and then leaves the objects of an outcome that may have been written', async () => {
     await using house = await openWorkerHouse()
     let asked = 0

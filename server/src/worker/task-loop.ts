@@ -10,6 +10,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Service } from '../platform/service.ts'
+import type { WakeBus } from '../platform/wake.ts'
 import { processors } from '../pipeline/registry.ts'
 import { runs } from '../pipeline/runs.ts'
 import type { TaskAssignment, TaskDesk, TaskOutcome } from '../processing/task.ts'
@@ -23,10 +24,12 @@ export interface TaskLoopDependencies extends InputSources {
   /** Closed when the loop stops. */
   sandbox: Sandbox
   slotsCount: number
+  /** Tells of a cancellation at once. */
+  wake: Pick<WakeBus, 'listen'>
   clock: Clock
   log: Log
   metrics: Metrics
-  /** A fraction of the lease. */
+  /** A fraction of the lease; the time in which a cancellation is heard of whose wake was lost. */
   heartbeatMs?: number
   /** Those of pipeline/ when left out. */
   processors?: TaskRunDependencies['processors']
@@ -40,6 +43,8 @@ export interface TaskLoop extends Service {
 }
 
 const heartbeatMsDefault = 3_000
+/** Between two heartbeats when wakes come one after the other: each that ends otherwise than well wakes. */
+const heartbeatMsMin = 200
 const takeWaitMs = 20_000
 const takeRetryMs = 1_000
 const diskFullPauseMs = 30_000
@@ -62,8 +67,10 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
   const stopping = new AbortController() // No more tasks are taken.
   const stopped = new AbortController() // Nothing more is done.
   let slotFreed = Promise.withResolvers<void>()
+  let woken = new AbortController()
   let pausedUntilMs = 0
   let background: Promise<unknown> = Promise.resolve()
+  let unlisten = (): void => {}
   let stop: Promise<void> | undefined
 
   /** Wakes whoever waits for a slot; with a new promise each time, because a resolved one would never let anyone wait. */
@@ -157,8 +164,13 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
       : desk.reportAndContinue(task, outcome)
 
   const keepLeases = async (): Promise<void> => {
+    const { heartbeatMs = heartbeatMsDefault } = deps
+    const spacingMs = Math.min(heartbeatMsMin, heartbeatMs)
     while (!stopped.signal.aborted) {
-      await clock.sleep(deps.heartbeatMs ?? heartbeatMsDefault, stopped.signal)
+      await clock.sleep(spacingMs, stopped.signal)
+      await clock.sleep(heartbeatMs - spacingMs, AbortSignal.any([stopped.signal, woken.signal]))
+      // A wake during the heartbeat is of what it may not have seen.
+      woken = new AbortController()
       if (held.size === 0 || stopped.signal.aborted) continue
       try {
         const leases = [...held.values()].map(({ task: { taskId, epoch } }) => ({ taskId, epoch }))
@@ -194,6 +206,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     for (const { controller } of held.values()) abort(controller, 'shutdown')
     await drainWithin(releaseMs)
     stopped.abort()
+    unlisten()
     await sandbox.close()
     await background
   }
@@ -204,6 +217,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     busyCount: () => held.size,
     async start(signal) {
       signal.addEventListener('abort', () => stopping.abort(), { once: true })
+      unlisten = deps.wake.listen('cancel', () => woken.abort())
       background = Promise.all([takeTasks(), keepLeases()])
     },
     stop: (deadlineMs) => (stop ??= stopLoop(deadlineMs)),

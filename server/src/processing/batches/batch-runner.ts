@@ -173,17 +173,19 @@ export function createBatchRunner(deps: BatchRunnerDependencies): BatchRunner {
     })
 
   /** Nothing of it is started any more; jobs that are live are cancelled, or run to their end when it is only stopped. */
-  const wind = (batch: BatchRow): Promise<boolean> =>
-    locked(batch, async (tx, row) => {
-      if (row.state === 'cancelling') {
-        const jobs = await requestCancel(tx, row.tenant_id, await listRunningJobs(tx, row.id))
-        if (jobs > 0) wake.wake('cancel')
-      }
+  const wind = async (batch: BatchRow): Promise<boolean> => {
+    let jobs = 0
+    const more = await locked(batch, async (tx, row) => {
+      if (row.state === 'cancelling') jobs = await requestCancel(tx, row.tenant_id, await listRunningJobs(tx, row.id))
       if (row.planned_at === null) await setPlanned(tx, { batchId: row.id, to: row.planned_to, ended: true })
       const cancelled = await cancelPending(tx, row.id, chunkItemsCount)
       await addCounts(tx, row.id, { pending: -cancelled, cancelled })
       return cancelled > 0
     })
+    // After the commit: who is woken looks at once.
+    if (jobs > 0) wake.wake('cancel')
+    return more
+  }
 
   const start = (batch: BatchRow): Promise<boolean> =>
     locked(batch, async (tx, row) => {

@@ -8,6 +8,7 @@ import { systemClock } from '../../platform/clock.ts'
 import { systemIds } from '../../platform/ids.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
+import { createLocalWakeBus, type WakeBus } from '../../platform/wake.ts'
 import { defineProcessor, type Processor } from '../../pipeline/processor.ts'
 import type { TaskInputFile } from '../../processing/task.ts'
 import { createVault } from '../../storage/encrypted-vault.ts'
@@ -24,6 +25,7 @@ import { hostileRunsFile } from './test-sandbox.ts'
 export interface WorkerHouse extends AsyncDisposable {
   desk: FakeDesk
   loop: TaskLoop
+  wake: WakeBus
   vault: Vault
   scratchFolder: string
   /** Keys and bytes of the object store. */
@@ -55,6 +57,7 @@ export async function openWorkerHouse(
   const { level = 'process', slotsCount = 2, heartbeatMs = 50 } = options
   const scratchFolder = await mkdtemp(path.join(tmpdir(), 'millrace-worker-'))
   const common = { clock: systemClock, ids: systemIds, log: silentLog }
+  const wake = createLocalWakeBus()
   const sandbox = await createSandbox({ level, scratchFolder, slotsCount, runsFile: hostileRunsFile, ...common })
   const store = createMemoryStore()
   const plainVault = createVault({ store, keyRing: createMemoryKeyRing(), ...common })
@@ -69,6 +72,7 @@ export async function openWorkerHouse(
     findObject: async (objectId) => objects.get(objectId),
     slotsCount,
     heartbeatMs,
+    wake,
     metrics: createMetrics({ processFigures: false }),
     processors: {
       ...processors,
@@ -91,6 +95,7 @@ export async function openWorkerHouse(
   return {
     desk,
     loop,
+    wake,
     vault,
     scratchFolder,
     stored: store.objects,
