@@ -162,9 +162,7 @@ export async function openServers(choice: ServersChoice): Promise<Servers> {
         `select current_setting('default_transaction_read_only') as read_only`,
       )
       if (setting?.read_only === 'on')
-        await query(
-          `set default_transaction_read_only = off; alter database ${databaseName} reset default_transaction_read_only`,
-        )
+        await query(`begin read write; alter database ${databaseName} reset default_transaction_read_only; commit`)
     },
     async close() {
       for (const server of ['postgres', 'redis', 'store'] as const) signalTree(processOf(server).pid(), 'SIGCONT')
