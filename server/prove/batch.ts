@@ -25,7 +25,8 @@ export interface BatchReport {
   other: { jobs: number; ended: number; p50Ms: number; p99Ms: number; mostMs: number }
 }
 
-const slots = 50
+/** Of the worker of these proofs. */
+export const slots = 50
 const tellEveryMs = 5_000
 
 export interface BatchOptions {
@@ -47,8 +48,7 @@ export async function runBatch({ filesCount, minutesMax, tell }: BatchOptions): 
     const databaseBefore = await databaseBytes(house)
     const run = await runAndWatch(house, { tenantId, filesCount, minutesMax, otherTenantId, otherFileId, tell })
     const { seconds, memory, waitsMs, tenths } = run
-    const sorted = waitsMs.toSorted((a, b) => a - b)
-    const at = (share: number): number => Math.round(sorted[Math.floor((sorted.length - 1) * share)] ?? 0)
+    const at = (share: number): number => Math.round(quantile(waitsMs, share))
     const half = Math.ceil(memory.length / 2)
     const databaseAfter = await databaseBytes(house)
     return {
@@ -70,7 +70,7 @@ export async function runBatch({ filesCount, minutesMax, tell }: BatchOptions): 
         after: toMb(databaseAfter),
         bytesPerFile: Math.round((databaseAfter - databaseBefore) / run.succeeded),
       },
-      other: { jobs: run.othersCount, ended: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), mostMs: at(1) },
+      other: { jobs: run.othersCount, ended: waitsMs.length, p50Ms: at(0.5), p99Ms: at(0.99), mostMs: at(1) },
     }
   } finally {
     await house.close()
@@ -78,7 +78,11 @@ export async function runBatch({ filesCount, minutesMax, tell }: BatchOptions): 
 }
 
 /** As many as uploads would have left them: an object, a file that is cleared, its version. */
-async function addFiles({ database }: EngineHouse, tenantId: RowId<'tenant'>, filesCount: number): Promise<void> {
+export async function addFiles(
+  { database }: EngineHouse,
+  tenantId: RowId<'tenant'>,
+  filesCount: number,
+): Promise<void> {
   const chunkCount = 100_000
   for (let from = 0; from < filesCount; from += chunkCount)
     await database.asSystem(
@@ -109,7 +113,8 @@ interface Run extends BatchOptions {
   otherFileId: RowId<'file'>
 }
 
-async function runAndWatch(house: EngineHouse, run: Run) {
+/** A batch over all files of the tenant, and what the other one notices. */
+export async function runAndWatch(house: EngineHouse, run: Run) {
   const { tenantId, filesCount, minutesMax, otherTenantId, otherFileId, tell } = run
   const principal = { tenantId, actor: 'system' as const }
   const sentMs: number[] = []
@@ -181,13 +186,17 @@ async function runAndWatch(house: EngineHouse, run: Run) {
   }
 }
 
+/** 0 of nothing. */
+export const quantile = (values: readonly number[], share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)] ?? 0
+
 async function databaseBytes({ database }: EngineHouse): Promise<number> {
   const { rows } = await database.query<{ bytes: number }>('select pg_database_size(current_database()) as bytes')
   return rows[0]?.bytes ?? 0
 }
 
 /** What the figures depend on. */
-async function settingsOf({ database }: EngineHouse): Promise<Record<string, string>> {
+export async function settingsOf({ database }: EngineHouse): Promise<Record<string, string>> {
   const { rows } = await database.query<{ name: string; setting: string }>(
     `select name, current_setting(name) as setting from unnest(array['server_version', 'fsync', 'synchronous_commit',
        'shared_buffers']) name`,
@@ -195,4 +204,4 @@ async function settingsOf({ database }: EngineHouse): Promise<Record<string, str
   return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))
 }
 
-const toMb = (bytes: number): number => Math.round(bytes / 1e6)
+export const toMb = (bytes: number): number => Math.round(bytes / 1e6)

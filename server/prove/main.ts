@@ -9,6 +9,7 @@ import { proveNames } from '../../test/prove/names.ts'
 import { runCorruptions } from '../src/storage/testing/corruptions.ts'
 import { runStoreFaults } from '../src/storage/testing/store-faults.ts'
 import { runBatch } from './batch.ts'
+import { isBounded, runMonth } from './month.ts'
 import type { Proof } from './proof.ts'
 import { runRebalance } from './rebalance.ts'
 import { runRotation } from './rotation.ts'
@@ -76,6 +77,15 @@ const proofs: Record<string, Proof> = {
     async run({ count, tell }) {
       const report = await runThumbnails(count, tell)
       return { report, holds: report.succeeded === report.files }
+    },
+  },
+  month: {
+    summary: 'thirty days of so many files each on compressed time: no table grows, no query becomes slower',
+    countDefault: 20_000,
+    uses: ['postgres15'],
+    async run({ count, tell }) {
+      const report = await runMonth(count, tell)
+      return { report, holds: isBounded(report) }
     },
   },
   'idle-sockets': {
