@@ -43,6 +43,7 @@ const loop = createTaskLoop({
     ...common,
   }),
   vault,
+  checkStore: async () => {},
   findObject: async (objectId) => objects.get(objectId),
   slotsCount,
   wake: createLocalWakeBus(),

@@ -17,7 +17,7 @@ const settle = (outcome: EndedOutcome, more: { winding?: boolean; random?: numbe
     winding: more.winding ?? false,
     random: () => more.random ?? 0.5,
   })
-const retry = { kind: 'retry', code: 'storage_unavailable', detail: 'no', durationMs: 1 } as const
+const retry = { kind: 'retry', code: 'processor_crashed', detail: 'no', durationMs: 1 } as const
 const done: Extract<EndedOutcome, { kind: 'done' }> = { kind: 'done', outputs: [], result: { a: 1 }, durationMs: 1.4 }
 
 describe('the move of a task', () => {
@@ -48,8 +48,15 @@ describe('the move of a task', () => {
     })
   })
 
+  it('waits longer when what all tasks lean on is away', () => {
+    const away = { ...retry, code: 'storage_unavailable' } as const
+    const delays = [1, 2, 3, 4].map((attempt) => settle(away, { attempt, random: 0 }))
+    expect(delays).toMatchObject([2_000, 4_000, 8_000, 16_000].map((delayMs) => ({ to: 'delayed', delayMs })))
+    expect(settle({ ...away, afterMs: 10 })).toMatchObject({ delayMs: 10 })
+  })
+
   it('is death when the attempts are used, or none will help', () => {
-    expect(settle(retry, { attempt: 5 })).toMatchObject({ to: 'dead', problem: { code: 'storage_unavailable' } })
+    expect(settle(retry, { attempt: 5 })).toMatchObject({ to: 'dead', problem: { code: 'processor_crashed' } })
     expect(settle({ kind: 'reject', code: 'file_unreadable', detail: 'why\0', durationMs: 1 })).toMatchObject({
       to: 'dead',
       problem: { code: 'file_unreadable', detail: 'why' },

@@ -23,6 +23,16 @@ export const lostCountMax = 3
 /** The processor's JSON result; more belongs into an output. */
 export const resultBytesMax = 256 * 1024
 export const foundTextLengthMax = 1_000_000
+/** What all tasks lean on. */
+const outages: ReadonlySet<StoredProblem['code']> = new Set([
+  'storage_unavailable',
+  'storage_full',
+  'database_unavailable',
+  'overloaded',
+  'disk_full',
+])
+/** Doubled with each attempt: five attempts span half a minute at least. */
+const outageMs = 2_000
 /** What a retry may ask for at most; the job's owner waits. */
 const retryAfterMsMax = 60 * 60_000
 
@@ -47,7 +57,7 @@ export function toSettlement(
       if (winding) return { ...fence, to: 'cancelled' }
       const problem = toProblem(outcome.code, outcome.detail)
       if (task.attempt >= task.attemptsMax) return { ...fence, to: 'dead', problem }
-      return { ...fence, to: 'delayed', delayMs: delayMs(task, outcome.afterMs, circumstances.random), problem }
+      return { ...fence, to: 'delayed', delayMs: delayMs(task, outcome, circumstances.random), problem }
     }
     case 'release':
       return winding ? { ...fence, to: 'cancelled' } : { ...fence, to: 'queued', lost: false }
@@ -82,11 +92,19 @@ function settleDone(fence: TaskFence, outcome: Extract<TaskOutcome, { kind: 'don
   }
 }
 
-/** Full jitter (Brooker 2015): anywhere below the exponential bound, so that a herd spreads out. */
-function delayMs(task: EndedTask, afterMs: number | undefined, random: () => number): number {
+/**
+ * Full jitter (Brooker 2015): anywhere below the exponential bound, so that a herd spreads out. When a part of the
+ * installation is away, and not less than so much: it comes back in its own time, whatever the task is.
+ */
+function delayMs(
+  task: EndedTask,
+  { code, afterMs }: Extract<TaskOutcome, { kind: 'retry' }>,
+  random: () => number,
+): number {
   if (afterMs !== undefined) return Math.min(retryAfterMsMax, Math.max(0, Math.round(afterMs)))
   const { initial_ms: initialMs, max_ms: maxMs } = task.backoff
-  return Math.round(random() * Math.min(maxMs, initialMs * 2 ** (task.attempt - 1)))
+  const leastMs = outages.has(code) ? outageMs * 2 ** (task.attempt - 1) : 0
+  return Math.round(leastMs + random() * Math.min(maxMs, initialMs * 2 ** (task.attempt - 1)))
 }
 
 const toProblem = (code: StoredProblem['code'], detail: string): StoredProblem => ({

@@ -68,10 +68,13 @@ function routesOf(role: RoleName, { apiRoutes, uploadRoutes }: Features): Routes
   return role === 'upload' ? uploadRoutes : {}
 }
 
-const readinessOf = ({ database, objectStore }: Parts): Record<string, ReadinessCheck> => ({
-  database: () => database.query('select 1'),
-  store: (signal) => objectStore.head('probe/readiness', { signal }),
+const readinessOf = (parts: Parts): Record<string, ReadinessCheck> => ({
+  database: () => parts.database.query('select 1'),
+  store: (signal) => checkStore(parts, signal),
 })
+
+const checkStore = ({ objectStore }: Parts, signal: AbortSignal): Promise<unknown> =>
+  objectStore.head('probe/readiness', { signal })
 
 interface WorkerServices {
   services: Service[]
@@ -93,6 +96,7 @@ async function createWorker(parts: Parts, features: Features): Promise<WorkerSer
     desk,
     sandbox,
     slotsCount: config.workerSlotsCount,
+    checkStore: (signal) => checkStore(parts, signal),
     findObject: (objectId) => findObject(database, objectId),
     heartbeatMs,
   })

@@ -243,6 +243,32 @@ describe('the task loop', () => {
     await expect(eventually(() => expect(house.desk.takenCount).toBe(taken + 1), 300)).rejects.toThrow()
   })
 
+  test('takes nothing while the store does not answer, and goes on when it does', async () => {
+    let isAway = true
+    const answer = async (): Promise<void> => {
+      if (isAway) throw new Problem('storage_unavailable')
+    }
+    await using house = await openWorkerHouse({
+      slotsCount: 1,
+      checkStore: answer,
+      vault: (vault) => ({
+        ...vault,
+        read: async (...args) => {
+          await answer()
+          return vault.read(...args)
+        },
+      }),
+    })
+    const input = { files: [await house.input('x')] }
+    house.desk.add(testTask(1, 'echo', { input }))
+    expect(await house.desk.outcomeOf(1)).toMatchObject({ kind: 'retry', code: 'storage_unavailable' })
+    await eventually(() => expect(house.loop.busyCount()).toBe(0))
+    house.desk.add(testTask(2, 'echo', { input }))
+    await expect(eventually(() => expect(house.desk.takenCount).toBe(2), 300)).rejects.toThrow()
+    isAway = false
+    expect(await house.desk.outcomeOf(2)).toMatchObject({ kind: 'done' })
+  })
+
   test('ends in time: what can end is reported, the rest is released, every child is gone', async () => {
     const house = await openWorkerHouse({ slotsCount: 3 })
     house.desk.add(

@@ -14,13 +14,15 @@ import type { WakeBus } from '../platform/wake.ts'
 import { processors } from '../pipeline/registry.ts'
 import { runs } from '../pipeline/runs.ts'
 import type { TaskAssignment, TaskDesk, TaskOutcome } from '../processing/task.ts'
-import { stageNames } from '@millrace/contract'
+import { stageNames, type ProblemCode } from '@millrace/contract'
 import type { InputSources } from './inputs.ts'
 import type { Sandbox } from './sandbox/sandbox.ts'
 import { idsOf, removeObjects, runTask, type StopReason, type TaskRun, type TaskRunDependencies } from './task-run.ts'
 
 export interface TaskLoopDependencies extends InputSources {
   desk: TaskDesk
+  /** Resolves when the object store answers; throws while it does not. */
+  checkStore: (signal: AbortSignal) => Promise<unknown>
   /** Closed when the loop stops. */
   sandbox: Sandbox
   slotsCount: number
@@ -48,6 +50,7 @@ const heartbeatMsMin = 200
 const takeWaitMs = 20_000
 const takeRetryMs = 1_000
 const diskFullPauseMs = 30_000
+const storeLookMs = 1_000
 const reportAttemptsMax = 8
 const reportRetryMs = 250
 /** Of the time that stop is given, the part in which tasks are released and children ended. */
@@ -69,6 +72,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
   let slotFreed = Promise.withResolvers<void>()
   let woken = new AbortController()
   let pausedUntilMs = 0
+  let isStoreAway = false
   let background: Promise<unknown> = Promise.resolve()
   let unlisten = (): void => {}
   let stop: Promise<void> | undefined
@@ -87,8 +91,20 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     while (!stopping.signal.aborted) {
       const pauseMs = pausedUntilMs - clock.monotonicMs()
       if (pauseMs > 0) await clock.sleep(pauseMs, stopping.signal)
+      else if (isStoreAway) await lookForStore()
       else if (held.size >= slotsCount) await slotFreed.promise
       else await takeSome(slotsCount - held.size)
+    }
+  }
+
+  /** Whoever takes tasks without their bytes only uses up their attempts. */
+  const lookForStore = async (): Promise<void> => {
+    try {
+      await deps.checkStore(stopping.signal)
+      isStoreAway = false
+      log.info('worker.store_back')
+    } catch {
+      await clock.sleep(storeLookMs, stopping.signal)
     }
   }
 
@@ -116,7 +132,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
       const run = await runTask(runDeps, task, signal)
       const { outcome } = run
       metrics.ended(task, outcome)
-      if (outcome !== undefined && 'code' in outcome && outcome.code === 'disk_full') pause()
+      if (outcome?.kind === 'retry') avoid(outcome.code)
       if (outcome === undefined) dropped(task)
       const reported = outcome === undefined ? undefined : report(task, outcome, run)
       const [, next] = await Promise.all([run.release(), reported])
@@ -129,9 +145,16 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     }
   }
 
-  const pause = (): void => {
-    pausedUntilMs = clock.monotonicMs() + diskFullPauseMs
-    log.error('worker.disk_full', { pauseMs: diskFullPauseMs })
+  /** Takes no more tasks while what made this one fail would make them fail too. */
+  const avoid = (code: ProblemCode): void => {
+    if (code === 'disk_full') {
+      pausedUntilMs = clock.monotonicMs() + diskFullPauseMs
+      log.error('worker.disk_full', { pauseMs: diskFullPauseMs })
+    }
+    if (code === 'storage_unavailable' && !isStoreAway) {
+      isStoreAway = true
+      log.warn('worker.store_away')
+    }
   }
 
   const dropped = (task: TaskAssignment): void => log.info('task.lease_lost', idsOf(task))
@@ -159,7 +182,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
 
   /** Goes on with what follows unless no task is to be taken now. */
   const tell = async (task: TaskAssignment, outcome: TaskOutcome): ReturnType<TaskDesk['reportAndContinue']> =>
-    stopping.signal.aborted || clock.monotonicMs() < pausedUntilMs
+    stopping.signal.aborted || isStoreAway || clock.monotonicMs() < pausedUntilMs
       ? { isWritten: await desk.report(task, outcome), next: undefined }
       : desk.reportAndContinue(task, outcome)
 

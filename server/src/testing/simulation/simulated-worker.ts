@@ -155,7 +155,7 @@ function planTask(task: TaskAssignment, random: Random, faults: Faults | undefin
   const plan = (outcome: TaskOutcome): TaskPlan => ({ durationMs, isPoisonous, outcome })
   if (happens(faults?.taskRetries)) {
     const afterMs = random.chance(0.3) ? { afterMs: random.between(0, 3_000) } : {}
-    return plan({ kind: 'retry', code: 'storage_unavailable', detail: '', durationMs, ...afterMs })
+    return plan({ kind: 'retry', code: 'processor_crashed', detail: '', durationMs, ...afterMs })
   }
   if (happens(faults?.taskRejects)) return plan({ kind: 'reject', code: 'file_unreadable', detail: '', durationMs })
   if (happens(faults?.taskReleased)) return plan({ kind: 'release' })

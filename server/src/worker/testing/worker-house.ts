@@ -52,9 +52,15 @@ const describeHostile = (name: string, isolation: Processor['isolation']): Proce
   })
 
 export async function openWorkerHouse(
-  options: { level?: SandboxLevel; slotsCount?: number; heartbeatMs?: number; vault?: (vault: Vault) => Vault } = {},
+  options: {
+    level?: SandboxLevel
+    slotsCount?: number
+    heartbeatMs?: number
+    vault?: (vault: Vault) => Vault
+    checkStore?: () => Promise<void>
+  } = {},
 ): Promise<WorkerHouse> {
-  const { level = 'process', slotsCount = 2, heartbeatMs = 50 } = options
+  const { level = 'process', slotsCount = 2, heartbeatMs = 50, checkStore = async () => {} } = options
   const scratchFolder = await mkdtemp(path.join(tmpdir(), 'millrace-worker-'))
   const common = { clock: systemClock, ids: systemIds, log: silentLog }
   const wake = createLocalWakeBus()
@@ -69,6 +75,7 @@ export async function openWorkerHouse(
     desk,
     sandbox,
     vault,
+    checkStore,
     findObject: async (objectId) => objects.get(objectId),
     slotsCount,
     heartbeatMs,
