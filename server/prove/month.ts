@@ -159,10 +159,10 @@ async function measureTables({ database }: EngineHouse): Promise<Pick<Day, 'rows
     rows[table] = counted.rows[0]?.count ?? 0
   }
   const { rows: sizes } = await database.query<{ bytes: number }>(
-    'select sum(pg_total_relation_size(name::regclass)) as bytes from unnest($1::text[]) name',
+    'select sum(pg_total_relation_size(name::regclass))::bigint as bytes from unnest($1::text[]) name',
     [tables],
   )
-  return { rows, tablesMb: toMb(Number(sizes[0]?.bytes ?? 0)) }
+  return { rows, tablesMb: toMb(sizes[0]?.bytes ?? 0) }
 }
 
 /** From the second week on no table has more rows than it had then; attempts are kept for thirty days. */
