@@ -20,9 +20,9 @@ export interface AuditEvent {
 /** Appends one event; it stands or falls with the transaction. Inside withTenant it must be that tenant's. */
 export const writeAudit = (tx: Tx, event: AuditEvent): Promise<void> => writeAudits(tx, [event])
 
-/** Appends many in one statement, in their order. */
+/** Appends many in one statement, in their order. Resolves at once: the statement goes with the next one. */
 export async function writeAudits(tx: Tx, events: readonly AuditEvent[]): Promise<void> {
-  await tx.query(
+  tx.send(
     `insert into audit_event (tenant_id, actor, action, target, detail, request_id)
      select tenant_id, actor, action, target, detail::jsonb, request_id
      from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestDatabase, testDatabaseUrl, type TestDatabase } from '../testing/database.ts'
 import { openFaultProxy, type FaultProxy } from '../testing/fault-proxy.ts'
-import { retryConflicts, sqlState, type Database } from './database.ts'
+import { retryConflicts, sqlState, type Database, type Tx } from './database.ts'
 import { silentLog } from './log.ts'
 import { migrate, splitStatements } from './migrate.ts'
 import { openPostgres } from './postgres.ts'
@@ -101,6 +101,46 @@ describe('transactions', () => {
     })
     await expect(failing).rejects.toThrow('on purpose')
     expect((await test.database.query("select from tenant where name = 'half done'")).rowCount).toBe(0)
+  })
+
+  it('run what is sent in its order, before what is asked next and before the commit', async () => {
+    const note = `update tenant_usage set stored_bytes = stored_bytes * 10 + $1::bigint where tenant_id = 1001 returning stored_bytes`
+    const seen = await test.database.asSystem(async (tx) => {
+      tx.send(note, [1])
+      tx.send(note, [2])
+      const { rows } = await tx.query(note, [3])
+      tx.send(note, [4])
+      return rows
+    })
+    expect(seen).toEqual([{ stored_bytes: 123 }])
+    const { rows } = await test.database.query('select stored_bytes from tenant_usage where tenant_id = 1001')
+    expect(rows).toEqual([{ stored_bytes: 1234 }])
+  })
+
+  it.each([
+    ['with the commit', async () => {}],
+    ['with a statement', async (tx: Tx) => void (await tx.query('select $1::int', [1]))],
+    ['and its answer never looked at', async () => Promise.reject(new Error('later'))],
+  ])('fail with the error of what was sent %s, and leave nothing', async (_, then) => {
+    const failing = test.database.asSystem(async (tx) => {
+      tx.send('insert into tenant (name) values ($1)', ['half sent'])
+      tx.send('insert into tenant (name) values ($1)', [''])
+      tx.send('insert into tenant (name) values ($1)', ['after it'])
+      await tx.query('select $1::int', [1]).catch(() => {})
+      await then(tx)
+    })
+    await expect(failing).rejects.toSatisfy((error) => sqlState(error) === '23514')
+    const { rowCount } = await test.database.query(`select from tenant where name in ('half sent', 'after it', '')`)
+    expect(rowCount).toBe(0)
+  })
+
+  it('do not run what was sent by a function that then throws', async () => {
+    const failing = test.database.asSystem(async (tx) => {
+      tx.send('insert into tenant (name) values ($1)', [''])
+      throw new Error('on purpose')
+    })
+    await expect(failing).rejects.toThrow()
+    expect((await test.database.query(`select from tenant where name = ''`)).rowCount).toBe(0)
   })
 
   it('give numbers for bigint and dates for timestamps', async () => {

@@ -18,6 +18,11 @@ export interface Sql {
 /** A transaction. It ends when the function that received it does: committed, or rolled back when it throws. */
 export interface Tx extends Sql {
   readonly kind: 'transaction'
+  /**
+   * Runs a statement whose answer nobody needs, without a trip of its own: it goes with the next statement or with the
+   * commit, in order. When it fails, so does the transaction.
+   */
+  send(text: string, values: readonly unknown[]): void
 }
 
 export interface TxOptions {

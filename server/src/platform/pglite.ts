@@ -36,7 +36,17 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
     retryConflicts(() =>
       db.transaction(async (raw) => {
         if (opening !== undefined) await raw.query(opening)
-        return work({ kind: 'transaction', ...sqlOn(raw, 'transaction') })
+        const sql = sqlOn(raw, 'transaction')
+        const failures: unknown[] = []
+        const sent: Promise<unknown>[] = []
+        const send: Tx['send'] = (text, values) =>
+          void sent.push(sql.query(text, values).catch((error: unknown) => failures.push(error)))
+        const [outcome] = await Promise.allSettled([work({ kind: 'transaction', ...sql, send })])
+        await Promise.all(sent)
+        // Every statement after it has failed too, and none of them says why.
+        if (failures.length > 0) throw failures[0]
+        if (outcome.status === 'rejected') throw outcome.reason
+        return outcome.value
       }),
     )
 

@@ -9,11 +9,11 @@ import {
   tenantScopeSql,
   type Database,
   type QueryResult,
-  type Sql,
   type Tx,
   type TxOptions,
 } from './database.ts'
 import type { Log } from './log.ts'
+import { connectionOf, transactionOn } from './postgres-transaction.ts'
 import { Problem } from './problem.ts'
 
 export interface PostgresOptions {
@@ -55,6 +55,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     keepAliveInitialDelayMillis: keepAliveMs,
     idleTimeoutMillis: 30_000,
     application_name: options.applicationName ?? 'millrace',
+    // A statement need not wait for the answers to those before it: see transactionOn.
+    pipeline: true,
     // The driver's own read timeout is off: it would leave the connection waiting. run() throws the connection away instead.
     types,
   })
@@ -70,13 +72,15 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     return name
   }
 
-  const sqlOn = (client: pg.PoolClient): Sql => ({
-    async query<Row extends object>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
-      const config = { text, values: [...(values ?? [])], ...(prepare && values ? { name: nameOf(text) } : {}) }
-      const result = await client.query<Row & pg.QueryResultRow>(config)
-      return { rows: result.rows, rowCount: result.rowCount ?? 0 }
-    },
-  })
+  const run = async <Row extends object>(
+    client: pg.PoolClient,
+    text: string,
+    values: readonly unknown[] | undefined,
+  ): Promise<QueryResult<Row>> => {
+    const config = { text, values: [...(values ?? [])], ...(prepare && values ? { name: nameOf(text) } : {}) }
+    const result = await client.query<Row & pg.QueryResultRow>(config)
+    return { rows: result.rows, rowCount: result.rowCount ?? 0 }
+  }
 
   /** Lends a connection; a deadline or a broken connection destroys it, any other outcome gives it back. */
   async function lend<T>(timeoutMs: number, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
@@ -86,6 +90,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     let late = false
     const timer = setTimeout(() => {
       late = true
+      // The driver would wait for the answers that are still due.
+      connectionOf(client).stream.destroy()
       client.release(new Error('deadline'))
     }, timeoutMs)
     try {
@@ -105,17 +111,13 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
   const transaction = <T>(scope: string, work: (tx: Tx) => Promise<T>, txOptions: TxOptions = {}): Promise<T> => {
     const timeoutMs = txOptions.timeoutMs ?? queryTimeoutMsDefault
     return retryConflicts(() =>
-      lend(timeoutMs, async (client) => {
-        await client.query(`begin; ${serverSideBounds(timeoutMs)}${scope}`)
-        try {
-          const value = await work({ kind: 'transaction', ...sqlOn(client) })
-          await client.query('commit')
-          return value
-        } catch (error) {
-          await client.query('rollback').catch(() => {}) // The connection may be gone; the first error is the one that counts.
-          throw error
-        }
-      }),
+      lend(timeoutMs, (client) =>
+        transactionOn(client, {
+          opening: `begin; ${serverSideBounds(timeoutMs)}${scope}`,
+          work,
+          run: (text, values) => run(client, text, values),
+        }),
+      ),
     )
   }
 
@@ -132,7 +134,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     durability: 'every acknowledged write is on disk (fsync)',
     version,
     query: <Row extends object>(text: string, values?: readonly unknown[]) =>
-      lend(queryTimeoutMsDefault, (client) => sqlOn(client).query<Row>(text, values)),
+      lend(queryTimeoutMsDefault, (client) => run<Row>(client, text, values)),
     withTenant: (tenantId, work, txOptions) => transaction(`; ${tenantScopeSql(tenantId)}`, work, txOptions),
     asSystem: (work, txOptions) => transaction('', work, txOptions),
     script: async (text) => void (await lend(10 * 60_000, (client) => client.query(text))),

@@ -1,0 +1,59 @@
+// A transaction in as few trips to the server as its statements allow: what opens it goes with its first statement, what
+// nobody waits for with the next one, all in one write. The server answers in order, and runs nothing of a transaction
+// after its first failure, the commit neither (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING).
+
+import type { Client, Connection, PoolClient } from 'pg'
+import type { QueryResult, Tx } from './database.ts'
+
+export interface PostgresTransaction<T> {
+  /** Statements that begin the transaction and set what holds in it. */
+  opening: string
+  work: (tx: Tx) => Promise<T>
+  run: <Row extends object>(text: string, values?: readonly unknown[]) => Promise<QueryResult<Row>>
+}
+
+/** A client of a pool is a whole one, whatever the type of the pool says. */
+export const connectionOf = (client: PoolClient): Connection => (client as PoolClient & Client).connection
+
+/** Throws the error of the first statement that failed, or what work threw; it is rolled back then. */
+export async function transactionOn<T>(client: PoolClient, { opening, work, run }: PostgresTransaction<T>): Promise<T> {
+  const { stream } = connectionOf(client)
+  const unsent: { text: string; values: readonly unknown[] }[] = []
+  const failures: unknown[] = []
+  const sent: Promise<unknown>[] = []
+
+  const keep = (answer: Promise<unknown>): void => {
+    sent.push(answer.catch((error: unknown) => failures.push(error)))
+  }
+  const together = <R>(write: () => R): R => {
+    stream.cork()
+    try {
+      for (const { text, values } of unsent.splice(0)) keep(run(text, values))
+      return write()
+    } finally {
+      stream.uncork()
+    }
+  }
+  const tx: Tx = {
+    kind: 'transaction',
+    query: (text, values) => together(() => run(text, values)),
+    send: (text, values) => void unsent.push({ text, values }),
+  }
+
+  try {
+    const working = together(() => {
+      keep(client.query(opening))
+      return work(tx)
+    })
+    const value = await working
+    await together(() => client.query('commit'))
+    await Promise.all(sent)
+    if (failures.length > 0) throw failures[0]
+    return value
+  } catch (error) {
+    unsent.length = 0
+    await client.query('rollback').catch(() => {}) // The connection may be gone; the first error is the one that counts.
+    await Promise.all(sent)
+    throw failures.length > 0 ? failures[0] : error
+  }
+}
