@@ -1,3 +1,4 @@
+import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest'
 import { systemClock } from '../platform/clock.ts'
@@ -89,6 +90,55 @@ function onServer(serverUrl: string): void {
       await queue.push(0, [task!])
       await queue.push(0, [task!, { ...task!, epoch: 2 }])
       expect(await take(queue, 9)).toEqual([task, { ...task, epoch: 2 }])
+    })
+
+    it('short tasks are one job together, as much work as one slot is done with in a moment', async () => {
+      const queue = await openQueue()
+      const offered = makeTasks(23)
+      await queue.push(
+        0,
+        offered.map((task, index) => ({ ...task, costMs: index < 21 ? 10 : 1_000 })),
+      )
+      expect(await client.llen('{millrace}:ready-0:wait')).toBe(5 + 2) // 5 × 50 ms, and each of the long ones.
+      expect(await queue.depth(0)).toBe(23)
+      expect(await take(queue, 100)).toEqual(offered)
+    })
+
+    it('a taker without slots for all that it fetched leaves the rest to others, in its place', async () => {
+      const [few, many] = [await openQueue(), await openQueue()]
+      const offered = makeTasks(12)
+      await few.push(
+        0,
+        offered.map((task) => ({ ...task, costMs: 5 })),
+      )
+      const [first, ...others] = offered
+      expect(await take(few, 1)).toEqual([first])
+      await expect.poll(() => few.depth(0), { timeout: 20_000 }).toBe(11)
+      expect(await take(many, 100)).toEqual(others)
+    })
+
+    it('a taker that closes leaves what it has fetched and not handed out', async () => {
+      const [few, many] = [await openQueue(), await openQueue()]
+      const offered = makeTasks(4)
+      await few.push(
+        0,
+        offered.map((task) => ({ ...task, costMs: 5 })),
+      )
+      expect(await take(few, 1)).toEqual(offered.slice(0, 1))
+      await few.close()
+      expect(await take(many, 100)).toEqual(offered.slice(1))
+    })
+
+    it('what is no offer of ours is dropped', async () => {
+      const queue = await openQueue()
+      const strange = new Queue('ready-0', { connection: client, prefix: '{millrace}' })
+      await strange.add('tasks', { t: 7, more: [[1, 2], 'three', [4, 1, 'x'], [5, 1, 7]] }, { jobId: 'no-task' })
+      await strange.add('tasks', { t: 7, more: 'none' }, { jobId: '6-1-9' })
+      expect(await take(queue, 9)).toEqual([
+        { taskId: 5, epoch: 1, tenantId: 7 },
+        { taskId: 6, epoch: 1, tenantId: 7 },
+      ])
+      await strange.close()
     })
 
     it('processes share what is offered, and a waiting one is woken by another', async () => {

@@ -5,16 +5,20 @@
 // kept, and of a job that its taker fetched and could not complete, the stalled check makes nothing but a removed one.
 // The id of a job is task and epoch, which makes an offer that is sent twice one job.
 //
+// A job costs more here, at the server and at both ends, than a short task costs the database. So short tasks are handed out
+// together: one job carries as many as one slot would be done with in a moment. Whoever fetches it has all of them; those
+// for which it then finds no slot within such a moment go back to the head of the queue, where others take them.
+//
 // All keys of a pool share a hash tag, so that a cluster keeps them in one slot.
 
 import { Queue, Worker, type Job } from 'bullmq'
 import type { Clock } from '../platform/clock.ts'
 import type { Ids } from '../platform/ids.ts'
 import type { Log } from '../platform/log.ts'
-import { Problem } from '../platform/problem.ts'
+import { invariant, Problem } from '../platform/problem.ts'
 import type { RedisConnection } from '../platform/redis.ts'
 import { createBell, type Bell } from './bell.ts'
-import type { ReadyQueue, ReadyTask } from './ready-queue.ts'
+import type { OfferedTask, ReadyQueue, ReadyTask } from './ready-queue.ts'
 
 export interface BullmqQueueDependencies {
   redis: RedisConnection
@@ -31,13 +35,17 @@ interface Pool {
   /** Made by the first take; processes that only offer need no second connection. */
   worker: Worker<JobData> | undefined
   bell: Bell
-  /** Arrived while nobody waited any more. */
+  /** Fetched with others, or while nobody waited any more; in their order. */
   spare: ReadyTask[]
+  /** Somebody will look after what is spare. */
+  isWatched: boolean
   isWaiting: boolean
 }
 interface JobData {
-  /** Row id of the tenant. */
+  /** Row id of the tenant; the job's id tells the rest of its first task. */
   t: number
+  /** Task, epoch and tenant of each after the first. */
+  more?: readonly (readonly number[])[]
 }
 
 const prefixDefault = '{millrace}'
@@ -45,6 +53,11 @@ const prefixDefault = '{millrace}'
 const blockSeconds = 2
 const fetchesAtOnce = 16
 const pushBatchCount = 500
+/** Expected work that is handed out together, and how long what has no slot is kept. */
+const togetherMs = 50
+const togetherCountMax = 50
+/** More jobs than are ever offered at a time. */
+const depthJobsMax = 10_000
 const eventsKeptCount = 100
 
 /**
@@ -77,7 +90,8 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
         defaultJobOptions: { attempts: 1, removeOnComplete: true, removeOnFail: true },
       })
       queue.on('error', quiet)
-      pool = { name, queue, worker: undefined, bell: createBell(clock), spare: [], isWaiting: false }
+      const bell = createBell(clock)
+      pool = { name, queue, worker: undefined, bell, spare: [], isWatched: false, isWaiting: false }
       pools.set(number, pool)
     }
     return pool
@@ -98,26 +112,47 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
     return pool.worker
   }
 
-  async function fetchOne(worker: Worker<JobData>, block: boolean): Promise<ReadyTask | undefined> {
+  /** The tasks of the next job; undefined when there is none. */
+  async function fetchOne(worker: Worker<JobData>, block: boolean): Promise<ReadyTask[] | undefined> {
     const token = 'taken'
     const job = (await worker.getNextJob(token, { block })) as Job<JobData> | undefined
     if (job === undefined) return undefined
     // Not waited for: when it fails, the stalled check removes the job.
     void job.moveToCompleted('', token, false).catch(quiet)
-    return toTask(job)
+    return toTasks(job)
   }
 
   /** What is there, without waiting. */
   async function fetchMany(pool: Pool, max: number): Promise<ReadyTask[]> {
     const worker = workerOf(pool)
     const tasks = pool.spare.splice(0, max)
+    let perJob = max
     while (tasks.length < max) {
-      const count = tasks.length === 0 ? 1 : Math.min(fetchesAtOnce, max - tasks.length)
+      const count = Math.min(fetchesAtOnce, Math.ceil((max - tasks.length) / perJob))
       const fetched = await redis.call(() => Promise.all(Array.from({ length: count }, () => fetchOne(worker, false))))
-      tasks.push(...fetched.filter((task) => task !== undefined))
+      tasks.push(...fetched.flatMap((each) => each ?? []))
       if (fetched.includes(undefined)) break
+      perJob = Math.max(1, ...fetched.map((each) => each?.length ?? 0))
     }
+    keepSpare(pool, tasks.splice(max))
     return tasks
+  }
+
+  /** For the next take here, or, when that does not come soon, for others. */
+  function keepSpare(pool: Pool, tasks: readonly ReadyTask[]): void {
+    pool.spare.push(...tasks)
+    if (pool.spare.length === 0 || pool.isWatched) return
+    pool.isWatched = true
+    void clock.sleep(togetherMs).then(() => {
+      pool.isWatched = false
+      return closed ? undefined : redis.call(() => handBack(pool)).catch(quiet)
+    })
+  }
+
+  /** To the head of the queue, in their order. */
+  function handBack({ queue, spare }: Pool): Promise<unknown> {
+    const jobs = spare.splice(0).map((task) => toJob([task], { lifo: true }))
+    return jobs.length === 0 ? Promise.resolve() : queue.addBulk(jobs.toReversed())
   }
 
   /** Blocks at the server until a job comes, for whoever takes then; one at a time per pool. */
@@ -125,9 +160,7 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
     if (pool.isWaiting || closed) return
     pool.isWaiting = true
     fetchOne(workerOf(pool), true)
-      .then((task) => {
-        if (task) pool.spare.push(task)
-      })
+      .then((tasks) => keepSpare(pool, tasks ?? []))
       .catch(quiet)
       .finally(() => {
         pool.isWaiting = false
@@ -141,13 +174,16 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
     async push(number, tasks) {
       await requireNoEviction()
       const { queue } = poolOf(number)
-      for (let at = 0; at < tasks.length; at += pushBatchCount) {
-        const jobs = tasks.slice(at, at + pushBatchCount).map(toJob)
-        await redis.call(() => queue.addBulk(jobs))
-      }
+      const jobs = together(tasks).map((each) => toJob(each))
+      for (let at = 0; at < jobs.length; at += pushBatchCount)
+        await redis.call(() => queue.addBulk(jobs.slice(at, at + pushBatchCount)))
     },
 
-    depth: (number) => redis.call(() => poolOf(number).queue.getWaitingCount()),
+    async depth(number) {
+      const waiting = poolOf(number).queue.toKey('wait')
+      const jobIds = await redis.call((client) => client.lrange(waiting, 0, depthJobsMax))
+      return jobIds.reduce((sum, jobId) => sum + countOf(jobId), 0)
+    },
 
     async take(number, { max, waitMs, signal }) {
       await requireNoEviction()
@@ -172,27 +208,54 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
     async close() {
       if (closed) return
       closed = true
-      const ends = [...pools.values()].flatMap(({ bell, queue, worker, spare }): Promise<unknown>[] => {
-        bell.ring()
-        const handBack = queue.addBulk(spare.splice(0).map(toJob)).finally(() => void queue.close())
-        return [handBack, ...(worker ? [worker.close(true)] : [])]
+      const ends = [...pools.values()].flatMap((pool): Promise<unknown>[] => {
+        pool.bell.ring()
+        const end = handBack(pool).finally(() => void pool.queue.close())
+        return [end, ...(pool.worker ? [pool.worker.close(true)] : [])]
       })
       await redis.call(() => Promise.allSettled(ends)).catch(quiet)
     },
   }
 }
 
-const toJob = ({ taskId, epoch, tenantId }: ReadyTask) => ({
-  name: 'task',
-  data: { t: tenantId },
-  opts: { jobId: `${taskId}-${epoch}` },
-})
+/** In pieces that one slot is expected to be done with in a moment; a task of which that is not known, or not so, is alone. */
+function together(tasks: readonly OfferedTask[]): OfferedTask[][] {
+  const pieces: OfferedTask[][] = []
+  let last: OfferedTask[] = []
+  let sumMs = Infinity
+  for (const task of tasks) {
+    const { costMs = togetherMs } = task
+    sumMs += costMs
+    if (sumMs > togetherMs || last.length >= togetherCountMax) {
+      last = []
+      pieces.push(last)
+      sumMs = costMs
+    }
+    last.push(task)
+  }
+  return pieces
+}
 
-function toTask(job: Job<JobData>): ReadyTask | undefined {
-  const [taskId = NaN, epoch = NaN] = (job.id ?? '').split('-').map(Number)
-  const tenantId = job.data.t
-  // Somebody else may write into the same server; what is no offer of ours is dropped.
-  return [taskId, epoch, tenantId].every(Number.isSafeInteger) ? { taskId, epoch, tenantId } : undefined
+/** The first task and its epoch, and how many there are when there are several. */
+function toJob(tasks: readonly ReadyTask[], opts: { lifo?: true } = {}) {
+  const [first, ...others] = tasks
+  invariant(first, 'a job carries a task')
+  const id = `${first.taskId}-${first.epoch}`
+  if (others.length === 0) return { name: 'task', data: { t: first.tenantId }, opts: { ...opts, jobId: id } }
+  const more = others.map(({ taskId, epoch, tenantId }) => [taskId, epoch, tenantId] as const)
+  return { name: 'tasks', data: { t: first.tenantId, more }, opts: { ...opts, jobId: `${id}-${tasks.length}` } }
+}
+
+const countOf = (jobId: string): number => Number(jobId.split('-')[2] ?? 1) || 1
+
+/** Somebody else may write into the same server; what is no offer of ours is dropped. */
+function toTasks(job: Job<JobData>): ReadyTask[] {
+  const [firstId, firstEpoch] = (job.id ?? '').split('-').map(Number)
+  const { t, more = [] } = job.data
+  return [[firstId, firstEpoch, t], ...(Array.isArray(more) ? more : [])].flatMap((each: unknown) => {
+    const [taskId, epoch, tenantId] = Array.isArray(each) ? each : []
+    return [taskId, epoch, tenantId].every(Number.isSafeInteger) ? [{ taskId, epoch, tenantId }] : []
+  })
 }
 
 /** Throws Problem('setting_invalid') for a server that may drop entries of a queue to make room. */

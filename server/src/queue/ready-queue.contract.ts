@@ -39,6 +39,19 @@ export function describeReadyQueue(name: string, open: () => Promise<ReadyQueueU
       expect(await take(1)).toEqual([])
     })
 
+    it('gives short tasks in their order as well, to takers that want fewer and more than are handed out together', async () => {
+      const offered = await under.dispatch(pool, 40)
+      await under.queue.push(
+        pool,
+        offered.map((task, index) => ({ ...task, costMs: index === 20 ? 5_000 : 3 })),
+      )
+      expect(await under.queue.depth(pool)).toBe(40)
+      const taken: ReadyTask[] = []
+      for (const max of [1, 3, 30, 100]) taken.push(...(await take(max)))
+      expect(taken.map(({ taskId }) => taskId)).toEqual(offered.map(({ taskId }) => taskId))
+      expect(await under.queue.depth(pool)).toBe(0)
+    })
+
     it('gives each task to one taker only, and all of them, however many take at once', async () => {
       const offered = await offer(60)
       const takers = await Promise.all(

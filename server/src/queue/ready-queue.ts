@@ -8,10 +8,15 @@ export interface ReadyTask {
   tenantId: number
 }
 
+export interface OfferedTask extends ReadyTask {
+  /** Expected worker time; short tasks that stand beside each other may be handed out together. */
+  costMs?: number
+}
+
 export interface ReadyQueue {
   readonly kind: 'in-process' | 'pg' | 'bullmq'
   /** Offers tasks in this order. Rejects when the transport is down; the tasks' leases then run out and they are admitted anew. */
-  push(pool: number, tasks: readonly ReadyTask[]): Promise<void>
+  push(pool: number, tasks: readonly OfferedTask[]): Promise<void>
   /** Tasks offered and not yet taken, as well as the transport knows. */
   depth(pool: number): Promise<number>
   /** Up to max tasks, oldest first; waits up to waitMs for the first one. A taken hint is gone from the queue. */
