@@ -30,6 +30,7 @@ import { createSessionWriter } from '../../src/upload/session-writer.ts'
 import { tusRoutes } from '../../src/upload/tus-routes.ts'
 import { uploadRoutes } from '../../src/upload/upload-routes.ts'
 import { createUploadSessions } from '../../src/upload/upload-sessions.ts'
+import { createUnreservedBytes } from '../../src/upload/unreserved-bytes.ts'
 import { createUploads } from '../../src/upload/uploads.ts'
 
 export async function openUploadPlatform(folder: string) {
@@ -70,7 +71,7 @@ export async function openUploadPlatform(folder: string) {
   const searchIndex = createPostgresSearch()
   const gateway = createGateway({
     routes: {
-      ...uploadRoutes({ database, uploads, idempotency }),
+      ...uploadRoutes({ database, quota, uploads, unreserved: createUnreservedBytes(), idempotency }),
       ...tusRoutes({ sessions, idempotency }),
       ...fileRoutes({
         database,

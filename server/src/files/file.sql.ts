@@ -16,22 +16,41 @@ interface NewFile {
   depth?: number
 }
 
-export async function insertFile(sql: Sql, file: NewFile): Promise<RowId<'file'>> {
+/** With its object, its first version and the event that tells of it. */
+export async function insertFile(sql: Sql, file: NewFile & { event: Record<string, unknown> }): Promise<RowId<'file'>> {
+  const { object } = file
   const { rows } = await sql.query<{ id: RowId<'file'> }>(
-    `insert into file (tenant_id, parent_file_id, depth, name, content_type, size_bytes, sha256, state, metadata, object_id, created_by, made)
-     values ($1, $2, $3, $4, $5, $6, $7, 'quarantined', $8, $9, $10, $11) returning id`,
+    `with stored as (
+       insert into object (id, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest, wrapped_key, tenant_key_version)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+     ), entered as (
+       insert into file (tenant_id, parent_file_id, depth, name, content_type, size_bytes, sha256, state, metadata, object_id, created_by, made)
+       values ($2, $10, $11, $12, $13, $4, $6, 'quarantined', $14, $1, $15, $16) returning id
+     ), first as (
+       insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by)
+       select $2, id, 1, $1, $13, $4, $6, $15 from entered
+     ), told as (
+       insert into outbox (tenant_id, type, file_id, data) select $2, 'file.created', id, $17::jsonb from entered
+     )
+     select id from entered`,
     [
+      object.objectId,
       file.tenantId,
+      object.storeKey,
+      object.sizeBytes,
+      object.storedBytes,
+      object.sha256,
+      JSON.stringify(object.manifest),
+      Buffer.from(object.wrappedKey),
+      object.tenantKeyVersion,
       file.parentFileId ?? null,
       file.depth ?? 0,
       file.name,
       file.contentType,
-      file.object.sizeBytes,
-      file.object.sha256,
       JSON.stringify(file.metadata),
-      file.object.objectId,
       file.createdBy,
       file.made === undefined ? null : JSON.stringify(file.made),
+      JSON.stringify(file.event),
     ],
   )
   // An insert that does not throw returns its row.

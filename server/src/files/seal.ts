@@ -44,11 +44,15 @@ export interface SealedFile {
  * wakes 'outbox' after its commit. The usage row is changed last and stays locked until then.
  */
 export async function sealFile(tx: Tx, file: SealFile): Promise<SealedFile> {
-  await insertObjects(tx, [file.object])
-  const fileId = await insertFile(tx, file)
-  await insertFileVersion(tx, { ...file, fileId, number: 1 })
-  await tell(tx, { ...file, fileId, version: 1, action: 'file.create' })
+  const sealed = await enterFile(tx, file)
   await addUsage(tx, { tenantId: file.tenantId, bytes: file.object.sizeBytes, files: 1 })
+  return sealed
+}
+
+/** The same for a caller who counts the usage himself, in the same transaction: Quota.enter. */
+export async function enterFile(tx: Tx, file: SealFile): Promise<SealedFile> {
+  const fileId = await insertFile(tx, { ...file, event: eventOf({ ...file, version: 1 }) })
+  await audit(tx, { ...file, fileId, version: 1, action: 'file.create' })
   return { fileId, version: 1 }
 }
 
@@ -71,43 +75,43 @@ export async function sealFileVersion(tx: Tx, file: SealFileVersion): Promise<Se
   await insertObjects(tx, [file.object])
   await insertFileVersion(tx, { ...file, number })
   await advanceFile(tx, { ...file, version: number })
-  await tell(tx, { ...file, version: number, action: 'file.add_version' })
+  await insertFileOutbox(tx, { tenantId, fileId, type: 'file.created', data: eventOf({ ...file, version: number }) })
+  await audit(tx, { ...file, version: number, action: 'file.add_version' })
   await addUsage(tx, { tenantId, bytes: file.object.sizeBytes, files: 0 })
   return { fileId, version: number, name: file.name ?? current.name }
 }
 
-interface Told {
+interface Entered {
+  version: number
+  contentType: string
+  object: SealedObject
+  parentFileId?: RowId<'file'>
+}
+
+const eventOf = ({ version, object, contentType, parentFileId }: Entered): Record<string, unknown> => ({
+  version,
+  state: 'quarantined',
+  size_bytes: object.sizeBytes,
+  content_type: contentType,
+  ...(parentFileId !== undefined && { parent_file_id: encodeId('file', parentFileId) }),
+})
+
+interface Audited {
   tenantId: number
   fileId: RowId<'file'>
   version: number
   action: 'file.create' | 'file.add_version'
-  contentType: string
   object: SealedObject
   createdBy: Principal['actor']
   requestId?: string
-  parentFileId?: RowId<'file'>
 }
 
-async function tell(tx: Tx, told: Told): Promise<void> {
-  const { tenantId, fileId, version, object, parentFileId, requestId } = told
-  await insertFileOutbox(tx, {
+const audit = (tx: Tx, { tenantId, fileId, version, action, object, createdBy, requestId }: Audited): Promise<void> =>
+  writeAudit(tx, {
     tenantId,
-    fileId,
-    type: 'file.created',
-    data: {
-      version,
-      state: 'quarantined',
-      size_bytes: object.sizeBytes,
-      content_type: told.contentType,
-      ...(parentFileId !== undefined && { parent_file_id: encodeId('file', parentFileId) }),
-    },
-  })
-  await writeAudit(tx, {
-    tenantId,
-    actor: told.createdBy,
-    action: told.action,
+    actor: createdBy,
+    action,
     target: encodeId('file', fileId),
     detail: { version, size_bytes: object.sizeBytes, sha256: object.sha256 },
     ...(requestId !== undefined && { requestId }),
   })
-}

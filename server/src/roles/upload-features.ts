@@ -26,6 +26,7 @@ import { uploadRoutes } from '../upload/upload-routes.ts'
 import { uploadSessionRoutes } from '../upload/upload-session-routes.ts'
 import { createUploadSessions } from '../upload/upload-sessions.ts'
 import { createUploadSweeper } from '../upload/upload-sweeper.ts'
+import { createUnreservedBytes } from '../upload/unreserved-bytes.ts'
 import { createUploads } from '../upload/uploads.ts'
 import type { Parts } from './parts.ts'
 
@@ -74,7 +75,7 @@ export async function createUploadFeatures(
   ]
   return {
     routes: {
-      ...uploadRoutes({ database, uploads, idempotency }),
+      ...uploadRoutes({ database, quota, uploads, unreserved: createUnreservedBytes(), idempotency }),
       ...tusRoutes({ sessions, idempotency }),
       ...uploadSessionRoutes({ sessions, partUploads, partUrls, idempotency }),
       ...importRoutes({ sessions, secrets, rules, idempotency }),

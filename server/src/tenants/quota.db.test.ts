@@ -121,6 +121,55 @@ describe('reserving', () => {
   })
 })
 
+describe('entering without a reservation', () => {
+  it('counts exactly what there is room for, beside what is reserved', async () => {
+    const tenantId = await newTenant()
+    const limits = limitsOf(10 * 1_000 + 999)
+    await reserve(tenantId, limits, { bytes: 2_000 })
+    const results = await Promise.allSettled(
+      Array.from({ length: 200 }, () =>
+        test.database.withTenant(tenantId, (tx) => quota.enter(tx, tenantId, limits, { bytes: 1_000, files: 1 })),
+      ),
+    )
+    expect(codesOf(results)).toEqual({ granted: 8, quota_exceeded: 192 })
+    expect(await usageOf(tenantId)).toEqual({
+      stored_bytes: 8_000,
+      files_count: 8,
+      reserved_bytes: 2_000,
+      reserved_files: 1,
+    })
+  })
+
+  it('holds to the number of files', async () => {
+    const tenantId = await newTenant()
+    const enter = () =>
+      test.database.withTenant(tenantId, (tx) => quota.enter(tx, tenantId, limitsOf(1_000, 2), { bytes: 1, files: 1 }))
+    await Promise.all([enter(), enter()])
+    await expect(enter()).rejects.toMatchObject({
+      code: 'quota_exceeded',
+      detail: 'All 2 files of the quota are used.',
+    })
+  })
+})
+
+it('a look tells the limits and what is left within them', async () => {
+  const tenantId = await newTenant()
+  await test.database.query('update tenant set limits = $2 where id = $1', [tenantId, '{"files_count_max":10}'])
+  await test.database.query('update tenant_usage set stored_bytes = 5, files_count = 3 where tenant_id = $1', [
+    tenantId,
+  ])
+  const look = (id: number) => test.database.withTenant(id, (tx) => quota.look(tx, id))
+  const limits = { ...toTenantLimits({}), filesCountMax: 10 }
+  await reserve(tenantId, limits, { bytes: 20 })
+  expect(await look(tenantId)).toEqual({
+    limits,
+    usersLimited: false,
+    leftBytes: limits.storedBytesMax - 25,
+    leftFiles: 6,
+  })
+  await expect(look(999_999)).rejects.toMatchObject({ code: 'not_found' })
+})
+
 describe('a reservation', () => {
   it('grows as far as there is room', async () => {
     const tenantId = await newTenant()

@@ -190,6 +190,19 @@ export async function findUsage(sql: Sql, tenantId: number): Promise<UsageRow | 
   return rows[0]
 }
 
+/** With what the tenant's limits are made from. */
+export async function findLimitsAndUsage(
+  sql: Sql,
+  tenantId: number,
+): Promise<(UsageRow & { limits: unknown }) | undefined> {
+  const { rows } = await sql.query<UsageRow & { limits: unknown }>(
+    `select t.limits, u.files_count, u.stored_bytes, u.reserved_bytes, u.reserved_files
+     from tenant t join tenant_usage u on u.tenant_id = t.id where t.id = $1`,
+    [tenantId],
+  )
+  return rows[0]
+}
+
 export async function findUserUsage(sql: Sql, tenantId: number, actor: string): Promise<UsageRow | undefined> {
   const { rows } = await sql.query<UsageRow>(
     'select files_count, stored_bytes, reserved_bytes, reserved_files from user_usage where tenant_id = $1 and actor = $2',
@@ -215,6 +228,20 @@ export async function findReservation(
     [tenantId, reservationId],
   )
   return rows[0]
+}
+
+/** Adds to the usage what there is room for; false when there is none. */
+export async function enterUsage(
+  sql: Sql,
+  entry: { tenantId: number; bytes: number; files: number; storedBytesMax: number; filesCountMax: number },
+): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `update tenant_usage set stored_bytes = stored_bytes + $2::bigint, files_count = files_count + $3::bigint
+     where tenant_id = $1 and stored_bytes + reserved_bytes + $2::bigint <= $4::bigint
+       and files_count + reserved_files + $3::bigint <= $5::bigint`,
+    [entry.tenantId, entry.bytes, entry.files, entry.storedBytesMax, entry.filesCountMax],
+  )
+  return rowCount > 0
 }
 
 /** Whether usage and reservations are within the limits; meant for a transaction that has changed the row and so holds it. */

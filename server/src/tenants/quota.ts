@@ -4,13 +4,17 @@
 //
 //   reserve ──▶ held ──grow, renew──▶ held ──settle (with the seal)──▶ counted as usage
 //                 └──release, or its time passes──▶ gone
+//
+// What is small, where much room is left, is not reserved: the seal enters it, if there still is room for it then.
 
 import type { Database, Tx } from '../platform/database.ts'
 import { Problem } from '../platform/problem.ts'
-import { userFilesCountMaxDefault, userStoredBytesMaxDefault, type TenantLimits } from './limits.ts'
+import { toTenantLimits, userFilesCountMaxDefault, userStoredBytesMaxDefault, type TenantLimits } from './limits.ts'
 import {
   deleteExpiredReservations,
   deleteReservation,
+  enterUsage,
+  findLimitsAndUsage,
   findReservation,
   findUsage,
   findUserUsage,
@@ -45,7 +49,17 @@ export interface Room {
   lifetimeMs?: number
 }
 
+export interface TenantRoom {
+  limits: TenantLimits
+  /** Whether users have limits of their own; what they enter is then always reserved. */
+  usersLimited: boolean
+  leftBytes: number
+  leftFiles: number
+}
+
 export interface Quota {
+  /** The limits that hold for a tenant and what is left within them. Throws Problem('not_found') when there is none, and setting_invalid. */
+  look(tx: Tx, tenantId: number): Promise<TenantRoom>
   /** Throws Problem('quota_exceeded') that says what is used and what is left. */
   reserve(tx: Tx, tenantId: number, limits: TenantLimits, room: Room): Promise<Reservation>
   /** The reservation with that much more, and a new lifetime. Throws Problem('quota_exceeded'). */
@@ -61,6 +75,11 @@ export interface Quota {
    * usage must still be within the limits: else throws Problem('quota_exceeded'), and the transaction must not commit.
    */
   settle(tx: Tx, reservation: Reservation, limits: TenantLimits): Promise<void>
+  /**
+   * Counts as usage what the same transaction enters without a reservation. Throws Problem('quota_exceeded') when there
+   * is no room for it, and the transaction must not commit. The usage row stays locked until then.
+   */
+  enter(tx: Tx, tenantId: number, limits: TenantLimits, entry: { bytes: number; files: number }): Promise<void>
   /** Gives it back; one that is gone already is none of our business. */
   release(reservation: Pick<Reservation, 'id' | 'tenantId'>): Promise<void>
   /** The same inside the caller's transaction. */
@@ -76,6 +95,18 @@ const releaseCountMax = 1_000
 
 export function createQuota({ database }: { database: Database }): Quota {
   return {
+    async look(tx, tenantId) {
+      const row = await findLimitsAndUsage(tx, tenantId)
+      if (row === undefined) throw new Problem('not_found')
+      const limits = toTenantLimits(row.limits)
+      return {
+        limits,
+        usersLimited: isUserLimited(limits),
+        leftBytes: limits.storedBytesMax - row.stored_bytes - row.reserved_bytes,
+        leftFiles: limits.filesCountMax - row.files_count - row.reserved_files,
+      }
+    },
+
     async reserve(tx, tenantId, limits, { bytes, bytesMin = bytes, files = 1, ...room }) {
       const actor = room.actor !== undefined && isUserLimited(limits) ? room.actor : null
       const granted = await takeFromUser(tx, { tenantId, actor, limits, bytes, bytesMin, files })
@@ -121,6 +152,12 @@ export function createQuota({ database }: { database: Database }): Quota {
     async settle(tx, { id, tenantId }, limits) {
       if (await deleteReservation(tx, tenantId, id)) return
       if (!(await isWithinLimits(tx, { tenantId, ...limits }))) throw await exceeded(tx, tenantId, limits)
+    },
+
+    async enter(tx, tenantId, limits, entry) {
+      const { storedBytesMax, filesCountMax } = limits
+      if (!(await enterUsage(tx, { tenantId, ...entry, storedBytesMax, filesCountMax })))
+        throw await exceeded(tx, tenantId, limits)
     },
 
     async release({ id, tenantId }) {

@@ -8,13 +8,17 @@ import { idempotencyKeyOf, type Idempotency, type IdempotencyClaim } from '../pl
 import type { RowId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 import type { RequestContext } from '../platform/routes.ts'
-import { readTenantLimits, type TenantLimits } from '../tenants/limits.ts'
+import type { TenantLimits } from '../tenants/limits.ts'
+import type { Quota, TenantRoom } from '../tenants/quota.ts'
 import { FormBroken, readUploadForm, type FormFile, type UploadForm } from './form.ts'
+import type { UnreservedBytes } from './unreserved-bytes.ts'
 import { hashUpload, type ReceivedFile, type UploadOrder, type Uploads } from './uploads.ts'
 
 export interface FormUploadDependencies {
   database: Database
+  quota: Quota
   uploads: Uploads
+  unreserved: UnreservedBytes
   idempotency: Idempotency
 }
 
@@ -31,15 +35,33 @@ export async function receiveForm(
   fileId?: RowId<'file'>,
 ): Promise<UploadResult> {
   const { tenantId } = context.principal
-  const limits = await deps.database.withTenant(tenantId, async (tx) => {
+  const room = await deps.database.withTenant(tenantId, async (tx) => {
     if (fileId !== undefined && (await findFile(tx, tenantId, fileId))?.deleted_at !== null)
       throw new Problem('not_found')
-    return readTenantLimits(tx, tenantId)
+    return deps.quota.look(tx, tenantId)
   })
-  const order = orderOf(context, limits, fileId)
+  const order = orderOf(context, room.limits, fileId)
+  const ended = takeUnreserved(deps, order, room)
+  try {
+    return await receiveOnce(deps, context, { ...order, unreserved: ended !== undefined })
+  } finally {
+    ended?.()
+  }
+}
+
+function takeUnreserved({ unreserved }: FormUploadDependencies, order: UploadOrder, room: TenantRoom) {
+  const isNewFile = order.fileId === undefined
+  return isNewFile && order.sizeBytesMax !== undefined ? unreserved.take(order.sizeBytesMax, room) : undefined
+}
+
+async function receiveOnce(
+  deps: FormUploadDependencies,
+  context: RequestContext,
+  order: UploadOrder,
+): Promise<UploadResult> {
   const key = idempotencyKeyOf(context)
   if (key === undefined) return receive(deps, context, order)
-  const start = await deps.idempotency.begin({ tenantId, key })
+  const start = await deps.idempotency.begin({ tenantId: order.principal.tenantId, key })
   if (start.kind === 'answered') return repeat(context, order, start)
   return receiveClaimed(deps, context, { ...order, claim: start.claim })
 }

@@ -8,6 +8,7 @@ import { decodeId, encodeId, type RowId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 import { findObject } from '../storage/object.sql.ts'
 import { createMemoryStore } from '../storage/testing/memory-store.ts'
+import { toTenantLimits } from '../tenants/limits.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import {
   contextOf,
@@ -17,6 +18,7 @@ import {
   writeForm,
   type UploadHouseOptions,
 } from './testing/upload-house.ts'
+import { createUnreservedBytes } from './unreserved-bytes.ts'
 
 let test: TestDatabase
 beforeAll(async () => {
@@ -388,15 +390,87 @@ it('200 parallel uploads into room for 10 store exactly 10, and nothing stays re
   expect(traces).toMatchObject({ files: 10, stored: 10, stored_bytes: 10_000, reserved_bytes: 0, reservations: 0 })
 })
 
+describe('a small upload where much room is left', () => {
+  /** Of which it can be told how many reservations it has made. */
+  function countingHouse(options: Partial<UploadHouseOptions> = {}) {
+    let count = 0
+    const withTenant: typeof test.database.withTenant = (tenantId, work, txOptions) =>
+      test.database.withTenant(
+        tenantId,
+        (tx) =>
+          work({
+            ...tx,
+            query: (text, values) => {
+              if (text.includes('insert into quota_reservation')) count++
+              return tx.query(text, values)
+            },
+          }),
+        txOptions,
+      )
+    return { place: house({ ...options, database: { ...test.database, withTenant } }), reservations: () => count }
+  }
+
+  it('is not reserved for, and counted when it is sealed', async () => {
+    const { place, reservations } = countingHouse()
+    const tenantId = await newTenant(test.database)
+    await upload(place, tenantId, { bytes: randomBytes(100_000) })
+    expect(reservations()).toBe(0)
+    expect(await tracesOf(tenantId, place)).toMatchObject({ files: 1, files_count: 1, stored_bytes: 100_000 })
+  })
+
+  it('is refused when the room has gone by the time it is stored, and leaves nothing', async () => {
+    const tenantId = await newTenant(test.database, { stored_bytes_max: 2_000_000_000 })
+    const use = (bytes: number) =>
+      test.database.query('update tenant_usage set stored_bytes = $2 where tenant_id = $1', [tenantId, bytes])
+    const memory = createMemoryStore()
+    const store = {
+      ...memory,
+      put: async (...args: Parameters<typeof memory.put>) => {
+        await use(1_999_999_001)
+        return memory.put(...args)
+      },
+    }
+    const { place, reservations } = countingHouse({ store })
+    expect(await codeOf(upload(place, tenantId, { bytes: randomBytes(1_000) }))).toBe('quota_exceeded')
+    expect(reservations()).toBe(0)
+    expect(memory.objects.size).toBe(0)
+    await use(0)
+    expect(await tracesOf(tenantId, place)).toEqual(nothing)
+  })
+
+  it.each<[string, Record<string, number>, number]>([
+    ['of whose tenant the users have limits', { user_stored_bytes_max: 1_000_000 }, 1_000],
+    ['with less than a gigabyte left', { stored_bytes_max: 1_000_000_000 }, 1_000],
+    ['with few files left', { files_count_max: 1_000 }, 1_000],
+    ['longer than what counts as small', {}, 300_000],
+  ])('is reserved for when it is one %s', async (_, limits, bytesCount) => {
+    const { place, reservations } = countingHouse()
+    const tenantId = await newTenant(test.database, limits)
+    await upload(place, tenantId, { bytes: randomBytes(bytesCount) })
+    expect(reservations()).toBe(1)
+    expect(await tracesOf(tenantId, place)).toMatchObject({ files_count: 1, stored_bytes: bytesCount, reservations: 0 })
+  })
+
+  it('is reserved for when too much is under way in this process', async () => {
+    const unreserved = createUnreservedBytes()
+    const room = { limits: toTenantLimits({}), usersLimited: false, leftBytes: 1e12, leftFiles: 1e6 }
+    const ends = Array.from({ length: 256 }, () => unreserved.take(256 * 1024, room))
+    expect(ends).not.toContain(undefined)
+    expect(unreserved.take(1, room)).toBeUndefined()
+    ends[0]?.()
+    expect(unreserved.take(1, room)).toBeDefined()
+  })
+})
+
 it('an upload that takes long keeps its reservation and its key alive', async () => {
   let nowMs = 0
   const place = house({ clock: { ...systemClock, monotonicMs: () => nowMs } })
   const tenantId = await newTenant(test.database)
-  const { body, headers } = await writeForm(formOf({ bytes: randomBytes(200_000) }))
+  const { body, headers } = await writeForm(formOf({ bytes: randomBytes(300_000) }))
   const ages: unknown[] = []
   async function* slowly() {
-    for (let at = 0; at < body.length; at += 20_000) {
-      yield body.subarray(at, at + 20_000)
+    for (let at = 0; at < body.length; at += 30_000) {
+      yield body.subarray(at, at + 30_000)
       nowMs += 20 * 60_000
       if (at > 0) continue
       await test.database.query('update quota_reservation set expires_at = now() where tenant_id = $1', [tenantId])

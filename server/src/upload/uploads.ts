@@ -6,9 +6,11 @@
 //
 //   form ──▶ first bytes: type ──▶ reserve ──▶ vault.write ──▶ seal + submit ──▶ 202
 //                                     └── any failure: release ◀──┴── remove the object
+//
+// A small file where much room is left is not reserved for: unreserved-bytes.ts.
 
 import { lanes, type UploadResult } from '@millrace/contract'
-import { sealFile, sealFileVersion } from '../files/seal.ts'
+import { enterFile, sealFile, sealFileVersion } from '../files/seal.ts'
 import { writeAudit } from '../platform/audit.ts'
 import type { Clock } from '../platform/clock.ts'
 import { isUniqueViolation, type Database, type Tx } from '../platform/database.ts'
@@ -48,17 +50,20 @@ export interface UploadOrder {
   sizeBytesMax?: number
   /** At least so many bytes must come, when that is known. */
   sizeBytesMin?: number
+  /** A new file for which nothing is reserved; sizeBytesMax is known then. */
+  unreserved?: boolean
   claim?: IdempotencyClaim
   signal: AbortSignal
   log: Log
 }
 
-/** Bytes that are stored and reserved for, and not yet a file. */
+/** Bytes that are stored and not yet a file. */
 export interface ReceivedFile {
   name: string
   contentType: string
   object: SealedObject
-  reservation: Reservation
+  /** Undefined where nothing was reserved. */
+  reservation: Reservation | undefined
 }
 
 export interface Uploads {
@@ -95,7 +100,10 @@ export function createUploads(deps: UploadDependencies): Uploads {
       const { head, whole } = await peekContent(file.content, sniffBytes)
       if (head.length === 0) throw new Problem('file_empty')
       const contentType = sniffContentType(head, file.name)
-      const meter = { reservation: await reserve(deps, order, file.fieldsBefore.pipeline, contentType) }
+      const meter: Metered = {
+        reservation:
+          order.unreserved === true ? undefined : await reserve(deps, order, file.fieldsBefore.pipeline, contentType),
+      }
       try {
         const object = await deps.vault.write({
           tenantId: order.principal.tenantId,
@@ -146,27 +154,35 @@ function reserve(
   })
 }
 
+interface Metered {
+  reservation: Reservation | undefined
+}
+
 /** The content, with the reservation growing before it is needed and renewed as long as bytes come. */
 function meteredContent(
   { clock, quota, idempotency }: UploadDependencies,
   { limits, claim }: UploadOrder,
   content: AsyncIterable<Buffer>,
-  meter: { reservation: Reservation },
+  meter: Metered,
 ): AsyncIterable<Buffer> {
-  const grow = async (sizeBytes: number): Promise<void> => {
-    const missingBytes = sizeBytes - meter.reservation.bytes
-    const bytes = Math.max(missingBytes, Math.min(meter.reservation.bytes, reserveStepBytesMax))
-    meter.reservation = await quota.grow(meter.reservation, limits, { bytes, bytesMin: missingBytes })
+  const grow = async (reservation: Reservation, sizeBytes: number): Promise<void> => {
+    const missingBytes = sizeBytes - reservation.bytes
+    const bytes = Math.max(missingBytes, Math.min(reservation.bytes, reserveStepBytesMax))
+    meter.reservation = await quota.grow(reservation, limits, { bytes, bytesMin: missingBytes })
   }
   return meterContent(content, {
     clock,
     // Content beyond the limit of a file is the vault's to refuse; no room is looked for it.
-    onBytes: (sizeBytes) =>
-      sizeBytes > meter.reservation.bytes && sizeBytes <= limits.fileSizeBytesMax ? grow(sizeBytes) : undefined,
+    onBytes: (sizeBytes) => {
+      const { reservation } = meter
+      return reservation !== undefined && sizeBytes > reservation.bytes && sizeBytes <= limits.fileSizeBytesMax
+        ? grow(reservation, sizeBytes)
+        : undefined
+    },
     keepAlive: {
       everyMs: keepAliveMs,
       call: async () => {
-        await quota.renew(meter.reservation)
+        if (meter.reservation !== undefined) await quota.renew(meter.reservation)
         if (claim !== undefined) await idempotency.renew(claim)
       },
     },
@@ -195,9 +211,13 @@ async function sealUpload(
   const { principal, requestId, claim } = order
   const { contentType, object } = received
   const { tenantId, actor } = principal
+  const { reservation } = received
   const sealed = await sealReceived(tx, order, received, fields)
   const { sizeBytes, sha256, objectId } = object
-  const job = await submission.submitJob(tx, {
+  const entry = { bytes: sizeBytes, files: 1 }
+  // Both statements are on their way at once.
+  const entered = reservation === undefined ? quota.enter(tx, tenantId, order.limits, entry) : undefined
+  const submitted = submission.submitJob(tx, {
     tenantId,
     fileId: sealed.fileId,
     fileVersion: sealed.version,
@@ -210,8 +230,9 @@ async function sealUpload(
     lane: fields.lane ?? lanes[1],
     actor,
   })
+  const [job] = await Promise.all([submitted, entered])
   await writeAudit(tx, { tenantId, actor, action: 'job.create', target: job.jobId, requestId })
-  await quota.settle(tx, received.reservation, order.limits)
+  if (reservation !== undefined) await quota.settle(tx, reservation, order.limits)
   const result: UploadResult = {
     job_id: job.jobId,
     status: 'queued',
@@ -233,11 +254,13 @@ async function sealUpload(
 async function sealReceived(
   tx: Tx,
   { principal, requestId, fileId }: UploadOrder,
-  { name, contentType, object }: ReceivedFile,
+  { name, contentType, object, reservation }: ReceivedFile,
   { metadata }: UploadFields,
 ): Promise<{ fileId: RowId<'file'>; version: number; name: string }> {
   const seal = { tenantId: principal.tenantId, contentType, object, createdBy: principal.actor, requestId }
-  if (fileId === undefined) return { name, ...(await sealFile(tx, { ...seal, name, metadata: metadata ?? {} })) }
+  const newFile = { ...seal, name, metadata: metadata ?? {} }
+  if (reservation === undefined) return { name, ...(await enterFile(tx, newFile)) }
+  if (fileId === undefined) return { name, ...(await sealFile(tx, newFile)) }
   // A version keeps the name of its file.
   return sealFileVersion(tx, { ...seal, fileId, ...(metadata !== undefined && { metadata }) })
 }
@@ -282,8 +305,9 @@ function createDiscard(deps: UploadDependencies): Uploads['discard'] {
 async function releaseQuietly(
   { quota }: UploadDependencies,
   { log }: UploadOrder,
-  reservation: Reservation,
+  reservation: Reservation | undefined,
 ): Promise<void> {
+  if (reservation === undefined) return
   try {
     await quota.release(reservation)
   } catch (error) {

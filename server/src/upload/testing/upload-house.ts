@@ -19,6 +19,7 @@ import { createMemoryKeyRing } from '../../storage/testing/memory-key-ring.ts'
 import { createMemoryStore } from '../../storage/testing/memory-store.ts'
 import { createQuota } from '../../tenants/quota.ts'
 import { uploadRoutes } from '../upload-routes.ts'
+import { createUnreservedBytes } from '../unreserved-bytes.ts'
 import { createUploads } from '../uploads.ts'
 import { createAddressRules, type AddressRules } from '../import/address-rules.ts'
 import { createGuardedFetch } from '../import/guarded-fetch.ts'
@@ -114,7 +115,7 @@ export function createUploadHouse(options: UploadHouseOptions) {
   const routes = {
     ...importRoutes({ sessions, secrets, rules, idempotency }),
     ...importSourceRoutes({ database, secrets, rules, folderRoots, idempotency }),
-    ...uploadRoutes({ database, uploads, idempotency }),
+    ...uploadRoutes({ database, quota, uploads, unreserved: createUnreservedBytes(), idempotency }),
     ...tusRoutes({ sessions, idempotency }),
     ...uploadSessionRoutes({ sessions, partUploads, partUrls, idempotency }),
   }
