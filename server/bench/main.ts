@@ -3,7 +3,7 @@
 
 import { readdir } from 'node:fs/promises'
 import os from 'node:os'
-import { parseArgs } from 'node:util'
+import { runCommand, UsageError, type ValuesOf } from '../../test/harness/command-line.ts'
 import { findParts, partEnvironment, startServers } from '../../test/harness/parts.ts'
 import type { Benchmark, Row } from './benchmark.ts'
 
@@ -26,33 +26,31 @@ async function loadBenchmarks(): Promise<Benchmark[]> {
   )
 }
 
-async function main(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      list: { type: 'boolean' },
-      json: { type: 'boolean', default: false },
-      full: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h' },
-    },
-  })
-  const known = await loadBenchmarks()
-  if (values.list === true || values.help === true) {
-    if (values.help === true) console.log(`${help}\n`)
-    const width = Math.max(...known.map(({ name }) => name.length))
-    for (const { name, summary } of known) console.log(`${name.padEnd(width)}  ${summary}`)
+const known = await loadBenchmarks()
+
+const list = (): string => {
+  const width = Math.max(...known.map(({ name }) => name.length))
+  return known.map(({ name, summary }) => `${name.padEnd(width)}  ${summary}`).join('\n')
+}
+
+const options = {
+  list: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  full: { type: 'boolean', default: false },
+} as const
+
+async function bench(values: ValuesOf<typeof options>, names: string[]): Promise<number> {
+  if (values.list) {
+    console.log(list())
     return 0
   }
-  const missing = positionals.filter((word) => known.every(({ name }) => name !== word))
-  if (positionals.length === 0 || missing.length > 0) {
-    console.error(missing.length > 0 ? `There is no benchmark ${missing.join(', ')}; see --list.` : help)
-    return 1
-  }
-  for (const word of positionals) {
-    const benchmark = known.find(({ name }) => name === word)
-    if (benchmark) await runOne(benchmark, values)
-  }
+  if (names.length === 0) throw new UsageError('Name a benchmark.')
+  const chosen = names.map((word) => {
+    const found = known.find(({ name }) => name === word)
+    if (found === undefined) throw new UsageError(`There is no benchmark "${word}".`)
+    return found
+  })
+  for (const benchmark of chosen) await runOne(benchmark, values)
   return 0
 }
 
@@ -105,4 +103,9 @@ function tableOf(rows: readonly Row[]): string[] {
   )
 }
 
-process.exitCode = await main(process.argv.slice(2))
+process.exitCode = await runCommand(process.argv.slice(2), {
+  usage: `${help}\n\n${list()}`,
+  options,
+  namesMax: known.length,
+  run: bench,
+})

@@ -1,6 +1,6 @@
 // npm run prove -- NAME: what the suite proves on a small scale, in full size and with figures.
 
-import { parseArgs } from 'node:util'
+import { readChoice, readNumber, runCommand, UsageError, type ValuesOf } from '../../test/harness/command-line.ts'
 import { findParts, partEnvironment, startServers, type ServerKey } from '../../test/harness/parts.ts'
 import { proveCanaries } from '../../test/prove/canaries.ts'
 import { proveCutUploads } from '../../test/prove/cut-uploads.ts'
@@ -10,7 +10,7 @@ import { runCorruptions } from '../src/storage/testing/corruptions.ts'
 import { runStoreFaults } from '../src/storage/testing/store-faults.ts'
 import { runBatch } from './batch.ts'
 import { isBounded, runMonth } from './month.ts'
-import type { Proof } from './proof.ts'
+import type { Proof, ProofOptions } from './proof.ts'
 import { runRebalance } from './rebalance.ts'
 import { runRotation } from './rotation.ts'
 import { runThumbnails } from './thumbnails.ts'
@@ -126,38 +126,43 @@ const proofs: Record<string, Proof> = {
 const splitParts = ['postgres15', 'valkey', 'seaweedfs'] as const satisfies readonly ServerKey[]
 
 const nameWidth = Math.max(...Object.keys(proofs).map((name) => name.length))
-const help = `npm run prove -- NAME [--count N] [--seed N] [--minutes N] [--shape one-process|split]
+const usage = `npm run prove -- NAME [--count N] [--seed N] [--minutes N] [--shape one-process|split]
 
 ${Object.entries(proofs)
   .map(([name, { summary, countDefault }]) => `  ${name.padEnd(nameWidth)}  ${summary} (--count ${countDefault})`)
   .join('\n')}
 
-It ends with 1 when something was not as it should be.`
+It ends with 1 when something was not as it should be, and with 2 when it does not understand what it is asked.`
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    count: { type: 'string' },
-    seed: { type: 'string' },
-    minutes: { type: 'string' },
-    shape: { type: 'string', default: 'one-process' },
-    list: { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
-  },
-})
+const options = {
+  count: { type: 'string' },
+  seed: { type: 'string' },
+  minutes: { type: 'string' },
+  shape: { type: 'string', default: 'one-process' },
+  list: { type: 'boolean' },
+} as const
 
-async function main(): Promise<number> {
-  const [name = ''] = positionals
-  const proof = proofs[name]
-  const isSplit = values.shape === 'split'
-  if (proof === undefined || (isSplit && proof.splits !== true)) {
-    console.log(help)
-    return values.help === true || values.list === true ? 0 : 1
+async function prove(values: ValuesOf<typeof options>, [name]: string[]): Promise<number> {
+  if (values.list === true) {
+    console.log(usage)
+    return 0
   }
-  const seed = Number(values.seed ?? Date.now() % 1_000_000)
+  if (name === undefined) throw new UsageError('Name a proof.')
+  const proof = Object.hasOwn(proofs, name) ? proofs[name] : undefined
+  if (proof === undefined) throw new UsageError(`There is no proof "${name}".`)
+  const shape = readChoice('shape', values.shape, ['one-process', 'split'])
+  if (shape === 'split' && proof.splits !== true) throw new UsageError(`"${name}" runs in one process only.`)
+  const count = readNumber('count', values.count) ?? proof.countDefault
+  const seed = readNumber('seed', values.seed, { min: 0 }) ?? Date.now() % 1_000_000
+  const minutesMax = readNumber('minutes', values.minutes, { fractions: true, min: 0 }) ?? Infinity
+  return run(name, proof, { count, seed, minutesMax, shape, tell: (line) => console.log(line) })
+}
+
+async function run(name: string, proof: Proof, order: ProofOptions): Promise<number> {
+  const { seed, shape } = order
   const isNamed = (key: ServerKey): boolean =>
     key === 'postgres15' && process.env['MILLRACE_TEST_DATABASE_URL'] !== undefined
-  const uses = [...(proof.uses ?? []), ...(isSplit ? splitParts : [])].filter((key) => !isNamed(key))
+  const uses = [...(proof.uses ?? []), ...(shape === 'split' ? splitParts : [])].filter((key) => !isNamed(key))
   const { states, stop } = await startServers(await findParts(), uses)
   for (const key of uses) {
     const state = states[key]
@@ -167,13 +172,7 @@ async function main(): Promise<number> {
   const started = performance.now()
   try {
     console.log(`seed ${seed}`)
-    const { report, holds } = await proof.run({
-      count: Number(values.count ?? proof.countDefault),
-      seed,
-      minutesMax: Number(values.minutes ?? Infinity),
-      shape: isSplit ? 'split' : 'one-process',
-      tell: (line) => console.log(line),
-    })
+    const { report, holds } = await proof.run(order)
     console.log(JSON.stringify(report, null, 2))
     const seconds = ((performance.now() - started) / 1_000).toFixed(1)
     console.log(`${name}, seed ${seed}, ${seconds} s: ${holds ? 'proved' : 'NOT proved'}`)
@@ -183,4 +182,4 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand(process.argv.slice(2), { usage, options, namesMax: 1, run: prove })

@@ -1,7 +1,7 @@
 // npm run chaos: faults on the real product, in full size, with a report.
 
 import { writeFile } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
+import { readChoice, readNumber, runCommand, UsageError, type ValuesOf } from '../harness/command-line.ts'
 import { findParts, partEnvironment, startServers } from '../harness/parts.ts'
 import { runExperiment, type Round } from './experiment.ts'
 import { faults } from './faults.ts'
@@ -9,7 +9,7 @@ import { runKillStorm } from './kill-storm.ts'
 import { planNamed, planPairs, planSingles } from './plan.ts'
 import { readReport, summarise, toTable, writeReport, type Report } from './report.ts'
 import { openRig } from './rig.ts'
-import { isServersChoice } from './servers.ts'
+import { postgresVersions, storeNames } from './servers.ts'
 
 const help = `npm run chaos -- NAME [--seed N] [--postgres 15|18] [--store seaweedfs|versitygw]
 npm run chaos -- singles | pairs [--count N] [--rounds N] [--from N] [--to N] [--minutes N] [--report FILE]
@@ -26,46 +26,61 @@ kill        kills the product (kill -9) at random moments while files come in
 The seed of a run is printed; the same seed gives the same faults. --minutes ends a turn; the next one with the same
 report goes on where it ended, and --from and --to choose by number.`
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    files: { type: 'string', default: '500' },
-    kills: { type: 'string', default: '20' },
-    seed: { type: 'string' },
-    shape: { type: 'string', default: 'one-process' },
-    count: { type: 'string', default: '60' },
-    rounds: { type: 'string', default: '1' },
-    from: { type: 'string', default: '1' },
-    to: { type: 'string' },
-    minutes: { type: 'string', default: '600' },
-    report: { type: 'string' },
-    postgres: { type: 'string', default: '15' },
-    store: { type: 'string', default: 'seaweedfs' },
-    logs: { type: 'string' },
-    list: { type: 'boolean', short: 'l' },
-    help: { type: 'boolean', short: 'h' },
-  },
-})
-const seed = Number(values.seed ?? Date.now() % 1_000_000)
+const options = {
+  files: { type: 'string', default: '500' },
+  kills: { type: 'string', default: '20' },
+  seed: { type: 'string' },
+  shape: { type: 'string', default: 'one-process' },
+  count: { type: 'string', default: '60' },
+  rounds: { type: 'string', default: '1' },
+  from: { type: 'string', default: '1' },
+  to: { type: 'string' },
+  minutes: { type: 'string', default: '600' },
+  report: { type: 'string' },
+  postgres: { type: 'string', default: '15' },
+  store: { type: 'string', default: 'seaweedfs' },
+  logs: { type: 'string' },
+  list: { type: 'boolean', short: 'l' },
+} as const
+
+type Values = ValuesOf<typeof options>
+
 const print = (line: string): void => console.log(line)
 
-async function main(): Promise<number> {
-  const [name] = positionals
+function readOrder(values: Values) {
+  const { files, kills, count, rounds, from, to, minutes, shape, postgres, store, report, logs } = values
+  return {
+    filesCount: readNumber('files', files),
+    killsCount: readNumber('kills', kills, { min: 0 }),
+    seed: readNumber('seed', values.seed, { min: 0 }) ?? Date.now() % 1_000_000,
+    shape: readChoice('shape', shape, ['one-process', 'split']),
+    pairsCount: readNumber('count', count),
+    roundsCount: readNumber('rounds', rounds),
+    from: readNumber('from', from),
+    to: readNumber('to', to) ?? Infinity,
+    minutes: readNumber('minutes', minutes, { min: 0, fractions: true }),
+    servers: {
+      postgres: readChoice('postgres', postgres, postgresVersions),
+      store: readChoice('store', store, storeNames),
+    },
+    report,
+    logs,
+  }
+}
+type Order = ReturnType<typeof readOrder>
+
+async function chaos(values: Values, [name]: string[]): Promise<number> {
   if (values.list === true) {
     listFaults()
     return 0
   }
-  if (values.help === true || name === undefined) {
-    print(help)
-    return values.help === true ? 0 : 1
-  }
-  if (name === 'kill') return storm()
-  const plan = planOf(name)
-  if (plan === undefined) {
-    print(`There is no fault ${name} that this machine can have; --list names them all.`)
-    return 1
-  }
-  return runPlan(name, plan)
+  if (name === undefined) throw new UsageError('Name a fault, or singles, pairs or kill.')
+  const order = readOrder(values)
+  if (name === 'kill') return storm(order)
+  const plan = planOf(name, order)
+  if (plan === undefined)
+    throw new UsageError(`There is no fault "${name}" that this machine can have; --list names them all.`)
+  return runPlan(name, plan, order)
 }
 
 function listFaults(): void {
@@ -75,29 +90,26 @@ function listFaults(): void {
   print(`\n${faults.length} faults`)
 }
 
-function planOf(name: string): Round[] | undefined {
+function planOf(name: string, { pairsCount, seed }: Order): Round[] | undefined {
   if (name === 'singles') return planSingles()
-  if (name === 'pairs') return planPairs(Number(values.count), seed)
+  if (name === 'pairs') return planPairs(pairsCount, seed)
   const round = planNamed(name)
   return round && [round]
 }
 
-async function runPlan(name: string, plan: readonly Round[]): Promise<number> {
-  const choice = { postgres: values.postgres, store: values.store }
-  if (!isServersChoice(choice)) throw new Error('--postgres is 15 or 18, --store is seaweedfs or versitygw')
-  const file = values.report
+async function runPlan(name: string, plan: readonly Round[], order: Order): Promise<number> {
+  const { servers: choice, report: file, seed, from, to, logs } = order
   const known = file === undefined ? [] : await readReport(file, { plan: name, seed })
   const outcomes = [...known]
   const done = new Set(known.flatMap(({ rounds }) => rounds.map(({ number }) => number)))
-  const to = Number(values.to ?? Infinity)
-  const left = plan.filter(({ number }) => number >= Number(values.from) && number <= to && !done.has(number))
+  const left = plan.filter(({ number }) => number >= from && number <= to && !done.has(number))
   const report = (): Report => ({
     plan: name,
     seed,
     on: `PostgreSQL ${choice.postgres}, Valkey and ${choice.store}`,
     outcomes,
   })
-  const endMs = Date.now() + Number(values.minutes) * 60_000
+  const endMs = Date.now() + order.minutes * 60_000
   print(`seed ${seed}: ${left.length} of ${plan.length} faults or pairs`)
   const rig = await openRig(choice)
   try {
@@ -106,7 +118,7 @@ async function runPlan(name: string, plan: readonly Round[]): Promise<number> {
         print('The time of this turn is up; the next one goes on from here.')
         break
       }
-      const outcome = await runExperiment(rig, { rounds: left.splice(0, Math.max(1, Number(values.rounds))), seed })
+      const outcome = await runExperiment(rig, { rounds: left.splice(0, order.roundsCount), seed })
       outcomes.push(outcome)
       print(toTable([outcome])[1] ?? '')
       for (const violation of outcome.violations.slice(0, 12)) print(`    ${violation}`)
@@ -115,15 +127,15 @@ async function runPlan(name: string, plan: readonly Round[]): Promise<number> {
     for (const line of ['', ...summarise(report())]) print(line)
     return outcomes.every(({ violations }) => violations.length === 0) ? 0 : 1
   } finally {
-    if (values.logs !== undefined) await writeFile(values.logs, await rig.logs())
+    if (logs !== undefined) await writeFile(logs, await rig.logs())
     await rig.close()
   }
 }
 
 const splitParts = ['postgres15', 'valkey', 'seaweedfs'] as const
 
-async function storm(): Promise<number> {
-  const isSplit = values.shape === 'split'
+async function storm({ filesCount, killsCount, seed, shape }: Order): Promise<number> {
+  const isSplit = shape === 'split'
   const found = await findParts()
   const { states, stop } = isSplit
     ? await startServers(found, splitParts)
@@ -133,15 +145,15 @@ async function storm(): Promise<number> {
     print(`seed ${seed}`)
     const started = performance.now()
     const result = await runKillStorm({
-      filesCount: Number(values.files),
-      killsCount: Number(values.kills),
+      filesCount,
+      killsCount,
       seed,
-      house: { shape: isSplit ? 'split' : 'one-process' },
+      house: { shape },
       report: print,
     })
     const { doctor, ended } = result
     const seconds = ((performance.now() - started) / 1_000).toFixed(0)
-    print(`\n${values.files} files, ${result.killsCount} kills, ${seconds} s`)
+    print(`\n${filesCount} files, ${result.killsCount} kills, ${seconds} s`)
     const counts = Object.entries(ended).map(([state, count]) => `${count} ${state}`)
     print(`jobs        ${counts.join(', ')}`)
     print(`doctor      ${doctor.healthy ? 'healthy' : 'NOT healthy'}: ${JSON.stringify(doctor.jobs)}`)
@@ -156,4 +168,4 @@ async function storm(): Promise<number> {
   }
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand(process.argv.slice(2), { usage: help, options, namesMax: 1, run: chaos })

@@ -21,8 +21,9 @@ export interface ServersChoice {
   store: keyof typeof stores
 }
 
-export const isServersChoice = (choice: { postgres: string; store: string }): choice is ServersChoice =>
-  choice.postgres in postgresServers && choice.store in stores
+// Keys of literal objects are their own.
+export const postgresVersions = Object.keys(postgresServers) as ServersChoice['postgres'][]
+export const storeNames = Object.keys(stores) as ServersChoice['store'][]
 
 type Name = 'postgres' | 'redis' | 'store'
 

@@ -1,6 +1,6 @@
 // What can be asked of the command, and what its threads tell each other.
 
-import { parseArgs } from 'node:util'
+import { readNumber, type ValuesOf } from '../../../../test/harness/command-line.ts'
 import type { Violation } from './history.ts'
 
 export const help = `npm run simulate -- [--histories N] [--minutes M] [--seed S] [--bug NAME] [--replay HISTORY] [--threads T]
@@ -15,6 +15,16 @@ Plays histories of the engine in simulated time, with faults, and checks what mu
   --list FILE     with --bug all: writes the list of what caught each (docs/reference/planted-bugs.md)
   --threads T     processors to use (default: all)`
 
+export const options = {
+  histories: { type: 'string', default: '10000' },
+  minutes: { type: 'string', default: '10' },
+  seed: { type: 'string', default: '1' },
+  bug: { type: 'string' },
+  replay: { type: 'string' },
+  list: { type: 'string' },
+  threads: { type: 'string' },
+} as const
+
 export interface Arguments {
   historiesCount: number
   minutes: number
@@ -25,36 +35,23 @@ export interface Arguments {
   threadsCount: number | undefined
 }
 
-export function parseArguments(args: readonly string[]): Arguments | undefined {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      histories: { type: 'string', default: '10000' },
-      minutes: { type: 'string', default: '10' },
-      seed: { type: 'string', default: '1' },
-      bug: { type: 'string' },
-      replay: { type: 'string' },
-      list: { type: 'string' },
-      threads: { type: 'string' },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  })
-  if (values.help) return undefined
-  const number = (name: string, text: string, max: number): number => {
-    const value = Number(text)
-    if (!Number.isFinite(value) || value < 0 || value > max) throw new Error(`--${name} is a number from 0 to ${max}.`)
-    return value
-  }
-  return {
-    historiesCount: number('histories', values.histories, 2 ** 32 - 1),
-    minutes: number('minutes', values.minutes, 10_000),
-    seed: Math.floor(number('seed', values.seed, 2 ** 20)),
-    bug: values.bug,
-    replay: values.replay === undefined ? undefined : number('replay', values.replay, 2 ** 32 - 1),
-    listFile: values.list,
-    threadsCount: values.threads === undefined ? undefined : Math.max(1, number('threads', values.threads, 256)),
-  }
-}
+export const readArguments = ({
+  histories,
+  minutes,
+  seed,
+  bug,
+  replay,
+  list,
+  threads,
+}: ValuesOf<typeof options>): Arguments => ({
+  historiesCount: readNumber('histories', histories, { max: 2 ** 32 - 1 }),
+  minutes: readNumber('minutes', minutes, { min: 0, max: 10_000, fractions: true }),
+  seed: readNumber('seed', seed, { min: 0, max: 2 ** 20 }),
+  bug,
+  replay: readNumber('replay', replay, { min: 0, max: 2 ** 32 - 1 }),
+  listFile: list,
+  threadsCount: readNumber('threads', threads, { max: 256 }),
+})
 
 export interface ThreadOrders {
   seed: number

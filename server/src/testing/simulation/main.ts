@@ -3,9 +3,11 @@
 import { writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { runCommand, UsageError } from '../../../../test/harness/command-line.ts'
 import {
   help,
-  parseArguments,
+  options,
+  readArguments,
   type Arguments,
   type Caught,
   type Tally,
@@ -128,20 +130,18 @@ async function huntAll(args: Arguments): Promise<boolean> {
   return missed.length === 0
 }
 
-async function main(): Promise<number> {
-  const args = parseArguments(process.argv.slice(2))
-  if (args === undefined) {
-    say(help)
-    return 0
-  }
+async function simulate(args: Arguments): Promise<number> {
   const isKnown = args.bug === undefined || args.bug === 'all' || plantedBugs.some(({ name }) => name === args.bug)
-  if (!isKnown) {
-    say(`There is no planted bug "${args.bug}": ${plantedBugs.map(({ name }) => name).join(', ')}`)
-    return 1
-  }
+  if (!isKnown)
+    throw new UsageError(`There is no planted bug "${args.bug}": ${plantedBugs.map(({ name }) => name).join(', ')}.`)
   if (args.replay !== undefined) return (await replay(args, args.replay)) ? 0 : 1
   const isGood = await (args.bug === 'all' ? huntAll(args) : playMany(args))
   return isGood ? 0 : 1
 }
 
-process.exitCode = await main()
+process.exitCode = await runCommand(process.argv.slice(2), {
+  usage: help,
+  options,
+  namesMax: 0,
+  run: (values) => simulate(readArguments(values)),
+})
