@@ -9,8 +9,8 @@ import { listItems, type ItemRow } from './batch.sql.ts'
 import { toItemResource } from './batch-resource.ts'
 
 const pageCount = 2_000
-/** Pages of a row group: readers of Parquet like them large, and its footer tells of each. */
-const groupPagesCount = 10
+/** Pages of a row group: readers like them large, but it is made in one go, while this process does nothing else. */
+const groupPagesCount = 5
 const columns = [
   { name: 'item', type: 'integer' },
   { name: 'reference', type: 'text', optional: true },
