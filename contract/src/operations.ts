@@ -19,6 +19,7 @@ import { LinkResource } from './resources/link.ts'
 import { PipelineResource, ProcessorResource } from './resources/pipeline.ts'
 import { FieldError } from './resources/problem.ts'
 import { ScheduleChange, ScheduleOrder, ScheduleResource } from './resources/schedule.ts'
+import { TenantLimits, TenantLimitsChange } from './resources/tenant-limits.ts'
 import { PoolShare, PoolShareChange, TenantShare, TenantShareChange } from './resources/share.ts'
 import { ImportSourceResource, UploadPartResource, UploadResource } from './resources/upload.ts'
 import {
@@ -996,6 +997,25 @@ export const operations = {
     body: TenantShareChange,
     status: 200,
     response: TenantShare,
+  },
+  getTenantLimits: {
+    method: 'GET',
+    path: '/admin/tenants/{tenant_id}/limits',
+    tag: 'admin',
+    summary: 'What a tenant may store and for how long things of it are kept',
+    params: TenantParams,
+    status: 200,
+    response: TenantLimits,
+  },
+  updateTenantLimits: {
+    method: 'PATCH',
+    path: '/admin/tenants/{tenant_id}/limits',
+    tag: 'admin',
+    summary: 'Set limits of a tenant, or take the defaults again',
+    params: TenantParams,
+    body: TenantLimitsChange,
+    status: 200,
+    response: TenantLimits,
   },
   shredTenantKeys: {
     method: 'POST',

@@ -1,7 +1,7 @@
 // millrace admin: the installation, for its operator.
 
-import type { PoolShareChange, QueueResource } from '@millrace/contract'
-import { confirm, defineCommand, readCount, yesOption, type CommandGroup } from '../command.ts'
+import { tenantLimitSummaries, type PoolShareChange, type QueueResource } from '@millrace/contract'
+import { confirm, defineCommand, readCount, yesOption, type CommandGroup, type OptionRows } from '../command.ts'
 import type { Console } from '../console.ts'
 import { exitCodes, usageFailure, type ExitCode } from '../failure.ts'
 import { formatBytes, formatSeconds, formatTime } from '../text.ts'
@@ -110,6 +110,47 @@ const tenant = defineCommand({
   },
 })
 
+const optionOf = (limit: string): string => limit.replaceAll('_', '-')
+const limitOptions: OptionRows = Object.fromEntries(
+  Object.entries(tenantLimitSummaries).map(([name, summary]) => [
+    optionOf(name),
+    { value: 'N', help: `${summary.charAt(0).toLowerCase()}${summary.slice(1, -1)}` },
+  ]),
+)
+
+const limits = defineCommand({
+  summary: 'what a tenant may store, and for how long things of it are kept; with options, change it at once',
+  operands: 'TENANT',
+  operandsMin: 1,
+  options: limitOptions,
+  details: 'N may be "default". What is there already stays, even when it is more than is allowed from now on.',
+  async run([tenantId = ''], options, { api, console }) {
+    const body = Object.fromEntries(
+      Object.keys(tenantLimitSummaries).flatMap((name) => {
+        const text = options[optionOf(name)]
+        return typeof text === 'string' ? [[name, readLimit(optionOf(name), text)]] : []
+      }),
+    )
+    const params = { tenant_id: tenantId }
+    const client = await api()
+    const isAsked = Object.keys(body).length === 0
+    const { set, ...found } = await (isAsked
+      ? client.call('getTenantLimits', { params })
+      : client.call('updateTenantLimits', { params, body }))
+    if (console.json) console.printJson({ ...found, set })
+    else
+      for (const [name, value] of Object.entries(found))
+        console.print(`${name.replaceAll('_', ' ')}  ${value ?? 'for ever'}${set.includes(name) ? '  (set)' : ''}`)
+    return exitCodes.done
+  },
+})
+
+function readLimit(option: string, text: string): number | null {
+  if (text === 'default') return null
+  if (!/^\d{1,16}$/.test(text)) throw usageFailure(`--${option} is "${text}".`, 'Give a whole number, or default.')
+  return Number(text)
+}
+
 const pool = defineCommand({
   summary: 'what all tenants of a pool get together; with options, change it at once',
   operands: 'POOL',
@@ -149,5 +190,5 @@ function tellShare(console: Console, share: object): ExitCode {
 
 export const adminCommand: CommandGroup = {
   summary: 'workers, queues, shares and figures of the installation',
-  subcommands: { metrics, workers, queues, tenant, pool, shred },
+  subcommands: { metrics, workers, queues, tenant, limits, pool, shred },
 }

@@ -112,6 +112,8 @@ export const policy = {
   updatePoolShare: operators,
   getTenantShare: operators,
   updateTenantShare: operators,
+  getTenantLimits: operators,
+  updateTenantLimits: operators,
   shredTenantKeys: operators,
   getDoctorReport: operators,
 } as const satisfies Record<OperationId, Rule>

@@ -11,7 +11,7 @@ import { createServeObject } from '../files/content.ts'
 import { createDownloadLinks } from '../files/download-links.ts'
 import { downloadRoutes } from '../files/download-routes.ts'
 import { fileRoutes } from '../files/file-routes.ts'
-import { createErasure, type Erasure } from '../files/erasure.ts'
+import { createErasure, trashKeptDaysDefault, type Erasure } from '../files/erasure.ts'
 import { createFiles } from '../files/files.ts'
 import { createShredding, type Shredding } from '../files/shredding.ts'
 import { shreddingRoutes } from '../files/shredding-routes.ts'
@@ -43,6 +43,7 @@ import { pipelineRoutes } from '../processing/pipeline-routes.ts'
 import { createPipelines } from '../processing/pipelines.ts'
 import { createSqlStore } from '../processing/sql-store.ts'
 import { createPostgresSearch } from '../search/postgres.ts'
+import { limitRoutes } from '../tenants/limit-routes.ts'
 import { readTenantLimits } from '../tenants/limits.ts'
 import { createQuota, type Quota } from '../tenants/quota.ts'
 import { createTenants, type Tenants } from '../tenants/tenant.ts'
@@ -135,6 +136,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
       ...fileRoutes({ database, files, searchIndex, serveObject, erasure, wake }),
       ...shreddingRoutes({ shredding }),
       ...shareRoutes({ database, wake }),
+      ...limitRoutes({ database, trashKeptDaysDefault }),
       ...downloadRoutes({ database, links, serveObject, serveZip }),
       ...jobs,
       ...pipeline,

@@ -1,7 +1,7 @@
 // Everything that is limited per tenant, with its default and the reason for it. What an operator sets otherwise for one
 // tenant stands in tenant.limits under the same names; a key that is missing there means the default.
 
-import { Type, type Static } from 'typebox'
+import { TenantLimitOverrides } from '@millrace/contract'
 import { Compile } from 'typebox/compile'
 import type { Sql } from '../platform/database.ts'
 import { Problem } from '../platform/problem.ts'
@@ -20,27 +20,6 @@ export const userFilesCountMaxDefault = Number.MAX_SAFE_INTEGER
 export const openUploadsCountMaxDefault = 5_000
 /** Metadata are read with every list; this is a page of text, not a document. */
 export const metadataBytesMaxDefault = 64 * 1024
-
-const countMax = Number.MAX_SAFE_INTEGER
-
-/** The overrides as tenant.limits holds them. */
-export const TenantLimitOverrides = Type.Object({
-  file_size_bytes_max: Type.Optional(Type.Integer({ minimum: 1, maximum: countMax })),
-  stored_bytes_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
-  files_count_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
-  user_stored_bytes_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
-  user_files_count_max: Type.Optional(Type.Integer({ minimum: 0, maximum: countMax })),
-  open_uploads_count_max: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
-  /** Read where the trash is emptied: files/erase.sql.ts. */
-  trash_kept_days: Type.Optional(Type.Integer({ minimum: 0, maximum: 3_650 })),
-  /** What follows is read where it is done, maintenance/kept-history.ts: outputs and results of jobs that ended before. */
-  results_kept_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 36_500 })),
-  /** Jobs with all that they made, and batches. */
-  jobs_kept_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 36_500 })),
-  audit_kept_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 36_500 })),
-  metadata_bytes_max: Type.Optional(Type.Integer({ minimum: 2, maximum: 1024 * 1024 })),
-})
-export type TenantLimitOverrides = Static<typeof TenantLimitOverrides>
 
 export interface TenantLimits {
   /** Length of one file. */
@@ -62,11 +41,15 @@ export interface TenantLimits {
 const overrides = Compile(TenantLimitOverrides)
 
 /** Throws Problem('setting_invalid') that names the faulty limit; a limit that is misread must not mean none. */
-export function toTenantLimits(stored: unknown): TenantLimits {
-  if (!overrides.Check(stored)) {
-    const [error] = overrides.Errors(stored)
-    throw new Problem('setting_invalid', { detail: `tenant.limits${error?.instancePath ?? ''}: ${error?.message}` })
-  }
+export function parseOverrides(stored: unknown): TenantLimitOverrides {
+  if (overrides.Check(stored)) return stored
+  const [error] = overrides.Errors(stored)
+  throw new Problem('setting_invalid', { detail: `tenant.limits${error?.instancePath ?? ''}: ${error?.message}` })
+}
+
+/** Throws Problem('setting_invalid'). */
+export function toTenantLimits(from: unknown): TenantLimits {
+  const stored = parseOverrides(from)
   return {
     fileSizeBytesMax: stored.file_size_bytes_max ?? fileSizeBytesMaxDefault,
     storedBytesMax: stored.stored_bytes_max ?? storedBytesMaxDefault,
