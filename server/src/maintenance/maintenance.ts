@@ -17,6 +17,7 @@ import type { ScheduleRunner } from '../processing/schedules/schedule-runner.ts'
 import type { Engine } from '../processing/engine.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
+import type { OldKeys } from '../storage/old-keys.ts'
 import type { Vault } from '../storage/vault.ts'
 import type { Quota } from '../tenants/quota.ts'
 import { createAdmission, dispatchLeaseMsDefault } from './admission.ts'
@@ -28,6 +29,7 @@ import { createDemand } from './demand.ts'
 import { createDuty } from './duty.ts'
 import { createKeptHistory } from './kept-history.ts'
 import { createLeader } from './leader.ts'
+import { createOldKeyKeeper } from './old-key-keeper.ts'
 import { createPromoter } from './promoter.ts'
 import { createRescuer, settleEach } from './rescuer.ts'
 import { createRetention } from './retention.ts'
@@ -55,7 +57,7 @@ export interface MaintenanceDependencies {
   dispatchLeaseMs?: number
   store?: SchedulerStore
   /** What care for stored bytes needs; without it there is none. */
-  bytes?: { objectStore: ObjectStore; vault: Vault; metrics: Metrics; erasure: Erasure }
+  bytes?: { objectStore: ObjectStore; vault: Vault; metrics: Metrics; erasure: Erasure; oldKeys: OldKeys }
 }
 
 /** Where everything is one process, every wake arrives. */
@@ -140,8 +142,14 @@ export function createMaintenance(deps: MaintenanceDependencies): Service[] {
 }
 
 const createByteDuties = (
-  deps: Parameters<typeof createTrash>[0] & SweepDependencies & ScrubDependencies,
-): Service[] => [createTrash(deps), createKeptHistory(deps), createSweeper(deps), createScrubber(deps)]
+  deps: Parameters<typeof createTrash>[0] & SweepDependencies & ScrubDependencies & { oldKeys: OldKeys },
+): Service[] => [
+  createTrash(deps),
+  createKeptHistory(deps),
+  createOldKeyKeeper(deps),
+  createSweeper(deps),
+  createScrubber(deps),
+]
 
 const leasesCountMax = 100_000
 const releaseCountMax = 100

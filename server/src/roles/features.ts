@@ -44,6 +44,9 @@ import { createPipelines } from '../processing/pipelines.ts'
 import { createSqlStore } from '../processing/sql-store.ts'
 import { createPostgresSearch } from '../search/postgres.ts'
 import { limitRoutes } from '../tenants/limit-routes.ts'
+import { createOldKeys, type OldKeys } from '../storage/old-keys.ts'
+import { objectKeyHolder } from '../storage/object.sql.ts'
+import { uploadKeyHolders } from '../upload/upload-keys.sql.ts'
 import { readTenantLimits } from '../tenants/limits.ts'
 import { createQuota, type Quota } from '../tenants/quota.ts'
 import { createTenants, type Tenants } from '../tenants/tenant.ts'
@@ -65,6 +68,7 @@ export interface Features {
   readonly batchRunner: BatchRunner
   readonly erasure: Erasure
   readonly shredding: Shredding
+  readonly oldKeys: OldKeys
   readonly controlRunner: ControlRunner
   readonly scheduleRunner: ScheduleRunner
   /** Operations of role api. Together with those of uploadRoutes they are all that the contract has. */
@@ -108,6 +112,8 @@ export async function createFeatures(parts: Parts): Promise<Features> {
   const serveZip = createServeZip({ database, vault })
   const erasure = createErasure({ database, searchIndex, vault, objectStore: parts.objectStore, log })
   const shredding = createShredding({ database, keyRing: parts.keyRing })
+  const holders = [...uploadKeyHolders, objectKeyHolder]
+  const oldKeys = createOldKeys({ database, keyRing: parts.keyRing, holders })
   const files = createFiles({ database, searchIndex, metadataBytesMax })
   const uploads = await createUploadFeatures(parts, { quota, idempotency, submission })
   const eventStream = createEventStream({ database, wake, clock, log })
@@ -129,6 +135,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
     batchRunner,
     erasure,
     shredding,
+    oldKeys,
     controlRunner,
     scheduleRunner,
     apiRoutes: {

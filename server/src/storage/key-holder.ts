@@ -26,6 +26,8 @@ export interface KeyHolder {
    * whose key or tenant's key was destroyed are left out.
    */
   listStale(sql: Sql, page: { tenantId: number; after: string; limit: number }): Promise<StaleKeyRow[]>
+  /** Whether a row, readable or not, holds a key that this version of the tenant's key has wrapped. */
+  isUsed(sql: Sql, key: { tenantId: number; version: number }): Promise<boolean>
   /** Changes the wrappings that are still those of the version `from`: a key destroyed meanwhile stays destroyed. */
   update(sql: Sql, tenantId: number, keys: readonly RewrappedKey[]): Promise<void>
 }

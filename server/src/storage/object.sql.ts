@@ -65,6 +65,13 @@ export const objectKeyHolder: KeyHolder = {
     )
     return rows
   },
+  async isUsed(sql, { tenantId, version }) {
+    const { rowCount } = await sql.query(
+      'select from object where tenant_id = $1 and tenant_key_version = $2 and length(wrapped_key) > 0 limit 1',
+      [tenantId, version],
+    )
+    return rowCount > 0
+  },
   async update(sql, tenantId, keys) {
     await sql.query(
       `update object o set wrapped_key = decode(k.wrapped_key, 'hex'), tenant_key_version = k.version

@@ -1,4 +1,5 @@
 import type { Sql } from '../platform/database.ts'
+import type { RowId } from '../platform/ids.ts'
 
 export interface TenantKeyRow {
   version: number
@@ -75,4 +76,47 @@ export async function updateTenantKey(
     key.from,
     key.to,
   ])
+}
+
+interface KeyVersion {
+  tenantId: RowId<'tenant'>
+  version: number
+}
+
+/** Versions that another has replaced so long ago. */
+export async function listReplacedKeys(sql: Sql, keptMs: number, limit: number): Promise<KeyVersion[]> {
+  const { rows } = await sql.query<KeyVersion>(
+    `select k.tenant_id as "tenantId", k.version from tenant_key k
+     where k.wrapped is not null and k.retired_at is null and exists (
+       select from tenant_key n where n.tenant_id = k.tenant_id and n.version > k.version and n.wrapped is not null
+         and n.created_at < now() - $1 * interval '1 ms')
+     order by random() limit $2`,
+    [keptMs, limit],
+  )
+  return rows
+}
+
+export async function retireKey(sql: Sql, { tenantId, version }: KeyVersion): Promise<void> {
+  await sql.query(
+    'update tenant_key set retired_at = now() where tenant_id = $1 and version = $2 and retired_at is null',
+    [tenantId, version],
+  )
+}
+
+export async function listRetiredKeys(sql: Sql, keptMs: number, limit: number): Promise<KeyVersion[]> {
+  const { rows } = await sql.query<KeyVersion>(
+    `select tenant_id as "tenantId", version from tenant_key
+     where wrapped is not null and retired_at < now() - $1 * interval '1 ms' order by random() limit $2`,
+    [keptMs, limit],
+  )
+  return rows
+}
+
+export async function destroyRetiredKey(sql: Sql, { tenantId, version }: KeyVersion): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `update tenant_key set wrapped = null, destroyed_at = now()
+     where tenant_id = $1 and version = $2 and wrapped is not null and retired_at is not null`,
+    [tenantId, version],
+  )
+  return rowCount > 0
 }

@@ -15,6 +15,13 @@ const ofSessions: KeyHolder = {
     )
     return rows
   },
+  async isUsed(sql, { tenantId, version }) {
+    const { rowCount } = await sql.query(
+      `select from upload_session where tenant_id = $1 and tenant_key_version = $2 and ended_at is null limit 1`,
+      [tenantId, version],
+    )
+    return rowCount > 0
+  },
   async update(sql, tenantId, keys) {
     await sql.query(
       `update upload_session s set wrapped_key = decode(k.wrapped_key, 'hex'), tenant_key_version = k.version
@@ -25,16 +32,14 @@ const ofSessions: KeyHolder = {
   },
 }
 
+const secretsOfImports = `select id, tenant_id, source -> 'secret' as secret from upload_session
+  where ended_at is null and source -> 'secret' is not null`
+const secretsOfSources = 'select id, tenant_id, secret from import_source where secret is not null'
+
 /** Of imports under way: the sealed secret stands in their source. */
 const ofImports: KeyHolder = {
-  async listStale(sql, page) {
-    return listStaleSecrets(
-      sql,
-      page,
-      `select id, tenant_id, source -> 'secret' as secret from upload_session
-       where ended_at is null and source -> 'secret' is not null`,
-    )
-  },
+  listStale: (sql, page) => listStaleSecrets(sql, page, secretsOfImports),
+  isUsed: (sql, key) => isSecretOf(sql, key, secretsOfImports),
   async update(sql, tenantId, keys) {
     await sql.query(
       `update upload_session s
@@ -48,9 +53,8 @@ const ofImports: KeyHolder = {
 }
 
 const ofImportSources: KeyHolder = {
-  async listStale(sql, page) {
-    return listStaleSecrets(sql, page, 'select id, tenant_id, secret from import_source where secret is not null')
-  },
+  listStale: (sql, page) => listStaleSecrets(sql, page, secretsOfSources),
+  isUsed: (sql, key) => isSecretOf(sql, key, secretsOfSources),
   async update(sql, tenantId, keys) {
     await sql.query(
       `update import_source s
@@ -82,6 +86,18 @@ async function listStaleSecrets(
     [tenantId, after, limit],
   )
   return rows
+}
+
+async function isSecretOf(
+  sql: Sql,
+  { tenantId, version }: Parameters<KeyHolder['isUsed']>[1],
+  secretsSql: string,
+): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `select from (${secretsSql}) s where s.tenant_id = $1 and (s.secret ->> 'tenant_key_version')::int = $2 limit 1`,
+    [tenantId, version],
+  )
+  return rowCount > 0
 }
 
 const columnsOf = (keys: readonly RewrappedKey[], encoding: 'hex' | 'base64'): unknown[][] => [
