@@ -2,6 +2,7 @@
 // nobody waits for with the next one, all in one write. The server answers in order, and runs nothing of a transaction
 // after its first failure, the commit neither (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING).
 
+import { nextTick } from 'node:process'
 import type { Client, Connection, PoolClient } from 'pg'
 import type { QueryResult, Tx } from './database.ts'
 
@@ -25,34 +26,36 @@ export async function transactionOn<T>(client: PoolClient, { opening, work, run 
   const keep = (answer: Promise<unknown>): void => {
     sent.push(answer.catch((error: unknown) => failures.push(error)))
   }
-  const together = <R>(write: () => R): R => {
-    stream.cork()
-    try {
-      for (const { text, values } of unsent.splice(0)) keep(run(text, values))
-      return write()
-    } finally {
-      stream.uncork()
+  /** All that is asked for in one turn of the event loop leaves in one write. */
+  let gathering = false
+  const write = <Row extends object>(text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> => {
+    if (!gathering) {
+      gathering = true
+      stream.cork()
+      nextTick(() => {
+        gathering = false
+        stream.uncork()
+      })
     }
+    for (const each of unsent.splice(0)) keep(run(each.text, each.values))
+    return run(text, values)
   }
   const tx: Tx = {
     kind: 'transaction',
-    query: (text, values) => together(() => run(text, values)),
+    query: write,
     send: (text, values) => void unsent.push({ text, values }),
   }
 
   try {
-    const working = together(() => {
-      keep(client.query(opening))
-      return work(tx)
-    })
-    const value = await working
-    await together(() => client.query('commit'))
+    keep(write(opening))
+    const value = await work(tx)
+    await write('commit')
     await Promise.all(sent)
     if (failures.length > 0) throw failures[0]
     return value
   } catch (error) {
     unsent.length = 0
-    await client.query('rollback').catch(() => {}) // The connection may be gone; the first error is the one that counts.
+    await write('rollback').catch(() => {}) // The connection may be gone; the first error is the one that counts.
     await Promise.all(sent)
     throw failures.length > 0 ? failures[0] : error
   }
