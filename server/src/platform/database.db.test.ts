@@ -68,6 +68,27 @@ describe('withTenant', () => {
   })
 })
 
+describe('ofTenant', () => {
+  it('sees one tenant and nothing of another, and commits each statement', async () => {
+    const sql = test.database.ofTenant(1002)
+    expect((await sql.query(tenantsSeen, [])).rows).toEqual([{ tenant_id: 1002 }])
+    const { rowCount } = await sql.query('update tenant_usage set reserved_files = $1', [7])
+    expect(rowCount).toBe(1)
+    const { rows } = await test.database.query('select tenant_id from tenant_usage where reserved_files = 7')
+    expect(rows).toEqual([{ tenant_id: 1002 }])
+  })
+
+  it('tells why a statement failed, and leaves nothing behind for the next', async () => {
+    const sql = test.database.ofTenant(1002)
+    await expect(sql.query('select $1::int / 0', [1])).rejects.toSatisfy((error) => sqlState(error) === '22012')
+    await expect(sql.query('select from user_account', [])).rejects.toThrow('permission denied')
+    for (let i = 0; i < 12; i++) {
+      const { rows } = await test.database.query('select app_tenant() as tenant')
+      expect(rows).toEqual([{ tenant: null }])
+    }
+  })
+})
+
 describe('the schema', () => {
   it('guards every table of tenants', async () => {
     expect((await test.database.query(unguardedTables)).rows).toEqual([])

@@ -43,6 +43,8 @@ export interface Database extends Sql {
   /** Server version, e.g. "18.1". */
   readonly version: string
   withTenant<T>(tenantId: number, work: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>
+  /** A tenant's view for single statements, each a transaction of its own and one trip to the server. */
+  ofTenant(tenantId: number): Sql
   asSystem<T>(work: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>
   /** Runs a script of several statements, outside any transaction of ours. */
   script(text: string): Promise<void>
@@ -73,8 +75,18 @@ export async function retryConflicts<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Name and value of a setting; neither is quoted here. */
+export type Setting = readonly [name: string, value: string]
+
+/** For the transaction that runs it. */
+export const settingSql = (settings: readonly Setting[]): string =>
+  `select ${settings.map(([name, value]) => `set_config('${name}', '${value}', true)`).join(', ')}`
+
 /** Opens a tenant's view inside a transaction; settings and role end with it, so nothing leaks through a pooler. */
-export const tenantScopeSql = (tenantId: number): string => {
+export const tenantScope = (tenantId: number): Setting[] => {
   if (!Number.isSafeInteger(tenantId)) throw new TypeError('A tenant id is an integer')
-  return `select set_config('app.tenant_id', '${tenantId}', true), set_config('role', 'millrace_app', true)`
+  return [
+    ['app.tenant_id', `${tenantId}`],
+    ['role', 'millrace_app'],
+  ]
 }

@@ -4,7 +4,15 @@
 import { PGlite } from '@electric-sql/pglite'
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { createPreparedStatements } from './pglite-statements.ts'
-import { retryConflicts, tenantScopeSql, type Database, type QueryResult, type Sql, type Tx } from './database.ts'
+import {
+  retryConflicts,
+  settingSql,
+  tenantScope,
+  type Database,
+  type QueryResult,
+  type Sql,
+  type Tx,
+} from './database.ts'
 
 export interface PgliteOptions {
   /** Folder of the data; in memory when left out. */
@@ -56,7 +64,10 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
     durability: 'survives a crash of the process, not a power cut (no fsync); meant for one machine and for trying out',
     version: rows[0]?.server_version.split(' ')[0] ?? 'unknown',
     ...sqlOn(db, 'alone'),
-    withTenant: (tenantId, work) => transaction(tenantScopeSql(tenantId), work),
+    withTenant: (tenantId, work) => transaction(settingSql(tenantScope(tenantId)), work),
+    ofTenant: (tenantId) => ({
+      query: (text, values) => transaction(settingSql(tenantScope(tenantId)), (tx) => tx.query(text, values)),
+    }),
     asSystem: (work) => transaction(undefined, work),
     script: async (text) => {
       await db.exec(text)

@@ -10,6 +10,8 @@ export interface PostgresTransaction<T> {
   /** Statements that begin the transaction and set what holds in it. */
   opening: string
   work: (tx: Tx) => Promise<T>
+  /** Whether all of its statements are asked for at once, and whatever they answer is committed. */
+  alone: boolean
   run: <Row extends object>(text: string, values?: readonly unknown[]) => Promise<QueryResult<Row>>
 }
 
@@ -17,7 +19,10 @@ export interface PostgresTransaction<T> {
 export const connectionOf = (client: PoolClient): Connection => (client as PoolClient & Client).connection
 
 /** Throws the error of the first statement that failed, or what work threw; it is rolled back then. */
-export async function transactionOn<T>(client: PoolClient, { opening, work, run }: PostgresTransaction<T>): Promise<T> {
+export async function transactionOn<T>(
+  client: PoolClient,
+  { opening, work, alone, run }: PostgresTransaction<T>,
+): Promise<T> {
   const { stream } = connectionOf(client)
   const unsent: { text: string; values: readonly unknown[] }[] = []
   const failures: unknown[] = []
@@ -48,8 +53,10 @@ export async function transactionOn<T>(client: PoolClient, { opening, work, run 
 
   try {
     keep(write(opening))
-    const value = await work(tx)
-    await write('commit')
+    const working = work(tx)
+    if (alone) keep(write('commit'))
+    const value = await working
+    if (!alone) await write('commit')
     await Promise.all(sent)
     if (failures.length > 0) throw failures[0]
     return value

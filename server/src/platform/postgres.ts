@@ -6,9 +6,11 @@ import {
   queryTimeoutMsDefault,
   retryConflicts,
   sqlState,
-  tenantScopeSql,
+  settingSql,
+  tenantScope,
   type Database,
   type QueryResult,
+  type Setting,
   type Tx,
   type TxOptions,
 } from './database.ts'
@@ -108,13 +110,18 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     }
   }
 
-  const transaction = <T>(scope: string, work: (tx: Tx) => Promise<T>, txOptions: TxOptions = {}): Promise<T> => {
-    const timeoutMs = txOptions.timeoutMs ?? queryTimeoutMsDefault
+  const transaction = <T>(
+    scope: readonly Setting[],
+    work: (tx: Tx) => Promise<T>,
+    txOptions: TxOptions & { alone?: boolean } = {},
+  ): Promise<T> => {
+    const { timeoutMs = queryTimeoutMsDefault, alone = false } = txOptions
     return retryConflicts(() =>
       lend(timeoutMs, (client) =>
         transactionOn(client, {
-          opening: `begin; ${serverSideBounds(timeoutMs)}${scope}`,
+          opening: `begin; ${settingSql([...serverSideBounds(timeoutMs), ...scope])}`,
           work,
+          alone,
           run: (text, values) => run(client, text, values),
         }),
       ),
@@ -135,8 +142,11 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     version,
     query: <Row extends object>(text: string, values?: readonly unknown[]) =>
       lend(queryTimeoutMsDefault, (client) => run<Row>(client, text, values)),
-    withTenant: (tenantId, work, txOptions) => transaction(`; ${tenantScopeSql(tenantId)}`, work, txOptions),
-    asSystem: (work, txOptions) => transaction('', work, txOptions),
+    withTenant: (tenantId, work, txOptions) => transaction(tenantScope(tenantId), work, txOptions),
+    ofTenant: (tenantId) => ({
+      query: (text, values) => transaction(tenantScope(tenantId), (tx) => tx.query(text, values), { alone: true }),
+    }),
+    asSystem: (work, txOptions) => transaction([], work, txOptions),
     script: async (text) => void (await lend(10 * 60_000, (client) => client.query(text))),
     close: () => pool.end(),
   }
@@ -146,8 +156,10 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
  * Our own deadline comes first. These are for when the server does not hear of it: a line that is down tells nobody that
  * the connection was thrown away, and what the transaction has locked would stay so for hours.
  */
-const serverSideBounds = (timeoutMs: number): string =>
-  `set local statement_timeout = ${timeoutMs}; set local idle_in_transaction_session_timeout = ${timeoutMs}`
+const serverSideBounds = (timeoutMs: number): Setting[] => [
+  ['statement_timeout', `${timeoutMs}`],
+  ['idle_in_transaction_session_timeout', `${timeoutMs}`],
+]
 
 const isShutdown = (error: unknown): boolean =>
   ['57P01', '57P02', '57P03', '08006', '08003', '53100', '53200', '53300'].includes(sqlState(error) ?? '')

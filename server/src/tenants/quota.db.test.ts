@@ -158,7 +158,7 @@ it('a look tells the limits and what is left within them', async () => {
   await test.database.query('update tenant_usage set stored_bytes = 5, files_count = 3 where tenant_id = $1', [
     tenantId,
   ])
-  const look = (id: number) => test.database.withTenant(id, (tx) => quota.look(tx, id))
+  const look = (id: number) => quota.look(test.database.ofTenant(id), id)
   const limits = { ...toTenantLimits({}), filesCountMax: 10 }
   await reserve(tenantId, limits, { bytes: 20 })
   expect(await look(tenantId)).toEqual({

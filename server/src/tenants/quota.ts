@@ -7,7 +7,7 @@
 //
 // What is small, where much room is left, is not reserved: the seal enters it, if there still is room for it then.
 
-import type { Database, Tx } from '../platform/database.ts'
+import type { Database, Sql, Tx } from '../platform/database.ts'
 import { Problem } from '../platform/problem.ts'
 import { toTenantLimits, userFilesCountMaxDefault, userStoredBytesMaxDefault, type TenantLimits } from './limits.ts'
 import {
@@ -59,7 +59,7 @@ export interface TenantRoom {
 
 export interface Quota {
   /** The limits that hold for a tenant and what is left within them. Throws Problem('not_found') when there is none, and setting_invalid. */
-  look(tx: Tx, tenantId: number): Promise<TenantRoom>
+  look(sql: Sql, tenantId: number): Promise<TenantRoom>
   /** Throws Problem('quota_exceeded') that says what is used and what is left. */
   reserve(tx: Tx, tenantId: number, limits: TenantLimits, room: Room): Promise<Reservation>
   /** The reservation with that much more, and a new lifetime. Throws Problem('quota_exceeded'). */
@@ -95,8 +95,8 @@ const releaseCountMax = 1_000
 
 export function createQuota({ database }: { database: Database }): Quota {
   return {
-    async look(tx, tenantId) {
-      const row = await findLimitsAndUsage(tx, tenantId)
+    async look(sql, tenantId) {
+      const row = await findLimitsAndUsage(sql, tenantId)
       if (row === undefined) throw new Problem('not_found')
       const limits = toTenantLimits(row.limits)
       return {

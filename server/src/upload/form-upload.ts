@@ -35,11 +35,10 @@ export async function receiveForm(
   fileId?: RowId<'file'>,
 ): Promise<UploadResult> {
   const { tenantId } = context.principal
-  const room = await deps.database.withTenant(tenantId, async (tx) => {
-    if (fileId !== undefined && (await findFile(tx, tenantId, fileId))?.deleted_at !== null)
-      throw new Problem('not_found')
-    return deps.quota.look(tx, tenantId)
-  })
+  const sql = deps.database.ofTenant(tenantId)
+  if (fileId !== undefined && (await findFile(sql, tenantId, fileId))?.deleted_at !== null)
+    throw new Problem('not_found')
+  const room = await deps.quota.look(sql, tenantId)
   const order = orderOf(context, room.limits, fileId)
   const ended = takeUnreserved(deps, order, room)
   try {
