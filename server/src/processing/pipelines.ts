@@ -78,6 +78,7 @@ export interface PipelineStore extends Pipelines {
 /** Names of a tenant; a default is found by looking at each. */
 const pipelinesCountMax = 1_000
 const tenantsRememberedMax = 10_000
+const versionsRememberedMax = 1_000
 const insertAttemptsMax = 5
 
 /** Throws for a built-in text with a fault, which would be ours. */
@@ -91,6 +92,8 @@ export function createPipelines(deps: { catalogue: Catalogue; builtIn: readonly 
   const builtInSources = builtIn.map(({ source }) => source)
   /** Tenants that were seen with all built-in pipelines. */
   const complete = new Set<number>()
+  /** Defaults that were chosen lately; a version never changes. */
+  const chosenVersions = new Map<number, PipelineVersion>()
 
   async function addBuiltIns(tx: Tx, tenantId: number): Promise<void> {
     if (complete.has(tenantId)) return
@@ -131,7 +134,12 @@ export function createPipelines(deps: { catalogue: Catalogue; builtIn: readonly 
       .sort((a, b) => b.rank - a.rank || Number(a.built_in) - Number(b.built_in) || b.id - a.id)
     if (best === undefined)
       throw new Problem('pipeline_not_accepted', { detail: `No pipeline takes files of type ${contentType}.` })
-    return toVersion(await getPipelineVersion(tx, tenantId, best.id))
+    const known = chosenVersions.get(best.id)
+    if (known !== undefined) return known
+    const version = toVersion(await getPipelineVersion(tx, tenantId, best.id))
+    if (chosenVersions.size >= versionsRememberedMax) chosenVersions.clear()
+    chosenVersions.set(best.id, version)
+    return version
   }
 
   return {
