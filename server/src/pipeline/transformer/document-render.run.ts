@@ -72,7 +72,8 @@ async function drawPage(options: {
   const name = `page_${String(number).padStart(3, '0')}.${pictureFiles[wishes.format].ending}`
   const picture = sharp(pixels, { raw: { width: widthPx, height: heightPx, channels: 4 } })
     .removeAlpha()
-    .withMetadata({ density: dpi })
+    // Beside the density nothing is said: a colour profile would have every pixel converted from sRGB to sRGB.
+    .withDensity(dpi)
   await encoded(picture, wishes.format, wishes.quality).toFile(join(outputFolder, name))
   return { page: number, name, width: widthPx, height: heightPx, dpi: Math.round(dpi) }
 }

@@ -10,7 +10,7 @@ export const renderedPagesCountMax = 500
 export const documentRender = defineProcessor({
   name: 'document.render',
   stage: 'transform',
-  version: 1,
+  version: 2,
   summary: 'Draws the pages of a PDF as PNG, JPEG or WebP, one image per page.',
   accepts: ['application/pdf'],
   parameters: Type.Object(
