@@ -10,6 +10,7 @@ import { Problem } from '../platform/problem.ts'
 import type { InputFile } from '../pipeline/processor.ts'
 import type { TaskAssignment, TaskInputFile } from '../processing/task.ts'
 import type { SealedObject, Vault } from '../storage/vault.ts'
+import type { KeptInputs } from './sandbox/kept-inputs.ts'
 
 export interface InputSources {
   vault: Vault
@@ -20,15 +21,19 @@ export interface InputSources {
 export async function writeInputs(
   sources: InputSources,
   task: TaskAssignment,
-  options: { folder: string; signal: AbortSignal },
+  options: { folder: string; keptInputs: KeptInputs; signal: AbortSignal },
 ): Promise<InputFile[]> {
   const written: InputFile[] = []
   for (const [index, file] of task.input.files.entries()) {
     const object = await sources.findObject(file.objectId)
-    if (object === undefined || object.tenantId !== task.tenantId) throw gone()
+    // Without its key it has been erased, whether or not it is still kept in clear.
+    if (object === undefined || object.tenantId !== task.tenantId || object.wrappedKey.length === 0) throw gone()
     const fullPath = path.join(options.folder, String(index))
-    const content = await sources.vault.read(object, { signal: options.signal })
-    await writeAll(content, fullPath)
+    if (!(await options.keptInputs.give(object, fullPath))) {
+      const content = await sources.vault.read(object, { signal: options.signal })
+      await writeAll(content, fullPath)
+      options.keptInputs.keep(object, fullPath)
+    }
     written.push(toInputFile(file, fullPath))
   }
   return written

@@ -53,6 +53,19 @@ describe('a task', () => {
     await eventually(() => expect(house.loop.busyCount()).toBe(0))
   })
 
+  test('is given the input that the step before it had, which is fetched once, while it is not erased', async () => {
+    const files = [await house.input('read once')]
+    const object = house.objects.get(files[0]!.objectId)! // Put there by input.
+    expect(await outcomeOf('echo', {}, { files })).toMatchObject({ kind: 'done' })
+    const bytes = house.stored.get(object.storeKey)!
+    house.stored.delete(object.storeKey)
+    const again = outputsOf(await outcomeOf('echo', {}, { files }))
+    expect(String(await buffer(await house.vault.read(again[0]!.object)))).toBe('read once')
+    house.objects.set(object.objectId, { ...object, wrappedKey: new Uint8Array(0) })
+    expect(await outcomeOf('echo', {}, { files })).toMatchObject({ kind: 'reject', code: 'object_damaged' })
+    house.stored.set(object.storeKey, bytes)
+  })
+
   test('of collect, index and archive runs without a file to open', async () => {
     const outcome = await outcomeOf('fact', {}, { files: [await house.input('x')] })
     expect(outcome).toMatchObject({ kind: 'done', result: { paths: [''], name: '../evil\n"name".txt' } })

@@ -72,7 +72,7 @@ async function attemptTask(attempt: Attempt): Promise<TaskOutcome | undefined> {
   const { sandbox } = deps
   const folders = await sandbox.prepare(task.taskId, task.tenantId, processor.isolation)
   attempt.folders = folders
-  const files = await writeInputs(deps, task, { folder: folders.inputFolder, signal })
+  const files = await writeInputs(deps, task, { folder: folders.inputFolder, keptInputs: sandbox.keptInputs, signal })
   const end = await sandbox.run({
     processor: processor.name,
     tenantId: task.tenantId,

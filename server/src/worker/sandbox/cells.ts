@@ -6,6 +6,7 @@ import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import { invariant } from '../../platform/problem.ts'
 import { closeCell, emptyCell, openCell, runInCell, type Cell } from './cell.ts'
+import { createKeptInputs } from './kept-inputs.ts'
 import type { Launcher } from './launcher.ts'
 import type { Sandbox, SandboxFolders, SandboxIsolation } from './sandbox.ts'
 
@@ -28,6 +29,7 @@ const sweepEveryMs = 10_000
 
 export function createCells(options: CellsOptions): Sandbox {
   const { launcher, clock, log } = options
+  const keptInputs = createKeptInputs({ folder: options.folder, clock })
   const idle = new Set<Cell>()
   const busy = new Map<string, Cell>() // by output folder
   const closing = new Set<Promise<void>>()
@@ -109,12 +111,14 @@ export function createCells(options: CellsOptions): Sandbox {
     busy.clear()
     for (const cell of cells) discard(cell)
     await Promise.all(closing)
+    keptInputs.close()
     await options.onClose()
   }
 
   return {
     level: launcher.level,
     description: launcher.description,
+    keptInputs,
     async prepare(_taskId: number, tenantId: number, isolation: SandboxIsolation = 'warm'): Promise<SandboxFolders> {
       invariant(closed === undefined, 'no task is prepared in a closed sandbox')
       const cell = isolation === 'warm' ? await takeWarm(tenantId) : await open(true)

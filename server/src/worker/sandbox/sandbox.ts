@@ -8,6 +8,7 @@
 //   and ../outputs.ts.
 
 import type { SandboxRun } from '../../pipeline/processor.ts'
+import type { KeptInputs } from './kept-inputs.ts'
 
 /** From strongest to weakest; the worker measures at start what really holds and says it aloud. */
 export type SandboxLevel = 'bubblewrap' | 'process'
@@ -52,6 +53,8 @@ export interface Sandbox {
   readonly level: SandboxLevel
   /** What holds and what does not, in one line for people. */
   readonly description: string
+  /** On the disk of the folders, and out of reach of every child. */
+  readonly keptInputs: KeptInputs
   /** Empty folders private to the task, visible to its sandbox under the same paths. Throws what the disk throws. */
   prepare(taskId: number, tenantId: number, isolation?: SandboxIsolation): Promise<SandboxFolders>
   /** Never throws for what the processor did; processes of the task are gone when it resolves. */

@@ -9,6 +9,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -52,6 +53,17 @@ const processors: Record<string, SandboxedProcessor> = {
   read: async (run) => done(attempt(() => readFileSync(param(run, 'path'), 'latin1').slice(0, 200))),
   list: async (run) => done(attempt(() => readdirSync(param(run, 'path')))),
   write: async (run) => done(attempt(() => writeFileSync(param(run, 'path'), 'written by a task'))),
+  change: async (run) => {
+    const file = param(run, 'path')
+    return done({
+      read: attempt(() => readFileSync(file, 'latin1')),
+      mode: attempt(() => chmodSync(file, 0o600)),
+      content: attempt(() => writeFileSync(file, 'changed')),
+      length: attempt(() => truncateSync(file, 1)),
+      place: attempt(() => renameSync(file, path.join(run.outputFolder, 'moved'))),
+      name: attempt(() => linkSync(file, path.join(run.outputFolder, 'linked'))),
+    })
+  },
   environment: async () => done({ ...process.env }),
   connect: async (run) =>
     done(
