@@ -125,10 +125,7 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
       const orders = toOrders(picks)
       const admitted = await admitOrders(orders, leadership)
       charge(orders, admitted, contenders)
-      if (admitted.length > 0) {
-        await queue.push(pool, inOrder(picks, admitted))
-        await store.advanceVirtualTime(admitted)
-      }
+      if (admitted.length > 0) await queue.push(pool, inOrder(picks, admitted))
       return { count: admitted.length, waiting: undefined }
     },
   }

@@ -163,17 +163,21 @@ export function describeSchedulerStore(name: string, open: () => Promise<Schedul
     })
 
     it('moves the virtual time of a tenant forwards only, and lets a new job begin there', async () => {
-      await under.scheduler.advanceVirtualTime([{ tenantId, lane: 1, rank: 500 }])
-      await under.scheduler.advanceVirtualTime([{ tenantId, lane: 1, rank: 400 }])
+      await under.addJob({ tenantId, lane: 1, tasksCount: 3 })
+      const admitted = await admit(3)
+      await claim(admitted)
+      const first = admitted.find(({ rank }) => rank === 0)!
+      await inTx((tx) => tx.settleTasks([{ ...first, to: 'queued', lost: false }]))
+      expect(await admit(1)).toMatchObject([{ taskId: first.taskId, rank: 0 }])
       await under.addJob({ tenantId, lane: 1, tasksCount: 1 })
-      expect(await admit(1)).toMatchObject([{ rank: 500 }])
+      expect(await admit(1)).toMatchObject([{ rank: 20 }])
       await under.addJob({ tenantId, lane: 0, tasksCount: 1 })
       expect(await admit(1, { lane: 0 })).toMatchObject([{ rank: 0 }])
     })
 
     const change = (jobId: number, change: Partial<ChangedJob>) =>
       inTx(async (tx) => {
-        const [job] = await tx.lockJobs([jobId])
+        const [job] = (await tx.openJobs([jobId])).jobs
         await tx.updateJobs([{ ...job!, remainingMs: 0, winding: false, ...change }])
       })
     const unfinished = async (jobId: number) =>
@@ -213,7 +217,7 @@ export function describeSchedulerStore(name: string, open: () => Promise<Schedul
       const [fence] = await admit(1)
       await claim([fence!])
       await inTx(async (tx) => {
-        const [job] = await tx.lockJobs([jobId])
+        const [job] = (await tx.openJobs([jobId])).jobs
         await tx.updateJobs([{ ...job!, state: 'cancelling', remainingMs: 0, winding: true }])
       })
       const abandoned = async () =>

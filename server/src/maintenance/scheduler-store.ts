@@ -62,8 +62,8 @@ export interface SchedulerStore {
   /** Tasks dispatched or running of each of these tenants. */
   countInFlight(tenantIds: readonly number[]): Promise<Map<number, number>>
   /**
-   * queued -> dispatched, by rank within each order, with the next epoch and for a token each where there is a rate; nothing
-   * for whoever does not lead any more.
+   * queued -> dispatched, by rank within each order, with the next epoch and for a token each where there is a rate; each
+   * tenant's virtual time moves up to the rank that was admitted. Nothing for whoever does not lead any more.
    */
   admit(admission: {
     pool: number
@@ -71,8 +71,6 @@ export interface SchedulerStore {
     leaseMs: number
     leadership: Leadership
   }): Promise<AdmittedTask[]>
-  /** Moves each tenant's virtual time up to the rank that was admitted. */
-  advanceVirtualTime(tenants: readonly { tenantId: number; lane: number; rank: number }[]): Promise<void>
   /** dispatched -> queued, for those not claimed in time; answers how many. */
   requeueExpired(limit: number): Promise<number>
   /** Ends the leases of what is dispatched, or of all that is in flight, at once; answers how many. */

@@ -98,22 +98,6 @@ export async function admitTasks(
   return rows
 }
 
-/** Only ever forwards. */
-export async function advanceVirtualTime(
-  sql: Sql,
-  tenants: readonly { tenantId: number; lane: number; rank: number }[],
-): Promise<void> {
-  await sql.query(
-    `update tenant_schedule s set virtual_ms = array[
-       greatest(s.virtual_ms[1], w.lane_0), greatest(s.virtual_ms[2], w.lane_1), greatest(s.virtual_ms[3], w.lane_2)]
-     from (select tenant_id, max(rank) filter (where lane = 0) as lane_0, max(rank) filter (where lane = 1) as lane_1,
-         max(rank) filter (where lane = 2) as lane_2
-       from unnest($1::bigint[], $2::smallint[], $3::bigint[]) as u(tenant_id, lane, rank) group by tenant_id) w
-     where s.tenant_id = w.tenant_id`,
-    [tenants.map(({ tenantId }) => tenantId), tenants.map(({ lane }) => lane), tenants.map(({ rank }) => rank)],
-  )
-}
-
 export async function requeueExpired(sql: Sql, limit: number): Promise<number> {
   const { rows } = await sql.query<{ count: number }>('select requeue_expired($1) as count', [limit])
   return rows[0]?.count ?? 0

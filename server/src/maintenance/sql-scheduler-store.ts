@@ -34,7 +34,6 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         rank: row.rank,
       })),
     // These lock many rows in no order, beside claims, reports and a second leader that do, too.
-    advanceVirtualTime: (tenants) => retryConflicts(() => statements.advanceVirtualTime(database, tenants)),
     requeueExpired: (limit) => statements.requeueExpired(database, limit),
     expireLeases: (which) => retryConflicts(() => statements.expireLeases(database, which)),
     listLost: async (limit) =>

@@ -73,15 +73,15 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
     const stateOf = async ({ taskId }: TaskFence) => (await under.listTasks(jobId)).find(({ id }) => id === taskId)
     const updateJob = (change: object) =>
       under.store.transaction(async (tx) => {
-        const [job] = await tx.lockJobs([jobId])
+        const [job] = (await tx.openJobs([jobId])).jobs
         await tx.updateJobs([{ ...job!, remainingMs: 1, winding: false, ...change }])
       })
 
     it('writes a job with its steps, tasks and event', async () => {
-      const [job] = await under.store.transaction((tx) => tx.lockJobs([jobId]))
-      expect(job).toMatchObject({ id: jobId, state: 'queued', stepsPending: 2 })
-      const steps = await under.store.transaction((tx) => tx.listSteps([jobId]))
+      const { jobs, steps, files } = await under.store.transaction((tx) => tx.openJobs([jobId]))
+      expect(jobs).toMatchObject([{ id: jobId, state: 'queued', stepsPending: 2 }])
       expect(steps.map((step) => step.name)).toEqual(['first', 'parts'])
+      expect(files).toMatchObject([{ jobId, name: 'data.csv' }])
       expect((await under.listTasks(jobId)).map(({ state, rank }) => ({ state, rank }))).toMatchObject([
         { state: 'queued' },
         { state: 'queued' },
@@ -160,8 +160,8 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
     it('never lets progress go back', async () => {
       await updateJob({ progressPercent: 50 })
       await updateJob({ progressPercent: 20 })
-      const [job] = await under.store.transaction((tx) => tx.lockJobs([jobId]))
-      expect(job?.progressPercent).toBe(50)
+      const { jobs } = await under.store.transaction((tx) => tx.openJobs([jobId]))
+      expect(jobs).toMatchObject([{ progressPercent: 50 }])
     })
 
     it('cancels idle tasks, so many at a time, and leaves running ones', async () => {

@@ -179,9 +179,11 @@ export interface NewJob extends Omit<EngineJob, 'id'> {
 export interface EngineTx {
   /** Writes the job with its steps, its first tasks and the event job.created; ranks begin at the tenant's present. */
   insertJob(job: NewJob): Promise<RowId<'job'>>
-  /** Locks the jobs, in the order of their ids, until the end; jobs that are gone are left out. */
-  lockJobs(jobIds: readonly number[]): Promise<EngineJob[]>
-  listSteps(jobIds: readonly number[]): Promise<EngineStep[]>
+  /**
+   * Locks the jobs, in the order of their ids, until the end, and reads them, their steps and files under that lock; what is
+   * gone is left out.
+   */
+  openJobs(jobIds: readonly number[]): Promise<{ jobs: EngineJob[]; steps: EngineStep[]; files: EngineFile[] }>
   listFiles(jobIds: readonly number[]): Promise<EngineFile[]>
   /**
    * Moves running tasks whose fence holds, with a result row or, where there is none, a row that tells of the attempt,

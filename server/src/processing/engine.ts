@@ -68,12 +68,8 @@ export function createEngine(deps: EngineDependencies): Engine {
 
   async function withJobs<T>(jobIds: readonly number[], work: (open: OpenJobs) => Promise<T>): Promise<T> {
     return store.transaction(async (tx) => {
-      const jobs = await tx.lockJobs(jobIds)
-      const [steps, files, definitions] = [
-        await tx.listSteps(jobs.map((job) => job.id)),
-        await tx.listFiles(jobs.map((job) => job.id)),
-        await tx.findDefinitions([...new Set(jobs.map((job) => job.pipelineVersionId))]),
-      ]
+      const { jobs, steps, files } = await tx.openJobs(jobIds)
+      const definitions = await tx.findDefinitions([...new Set(jobs.map((job) => job.pipelineVersionId))])
       const stepsByJob = Map.groupBy(steps, (step) => step.jobId)
       const fileByJob = new Map(files.map((file) => [file.jobId as number, file]))
       const graphs = new Map<number, JobGraph>()

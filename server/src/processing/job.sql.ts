@@ -2,7 +2,7 @@
 
 import type { JobState, StepState } from '@millrace/contract'
 import type { ValidationState } from '../files/clearance.ts'
-import type { Sql } from '../platform/database.ts'
+import type { Sql, Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { PipelineDefinition } from './definition.ts'
 import type {
@@ -15,6 +15,9 @@ import type {
   NewOutput,
   StoredProblem,
 } from './engine-store.ts'
+
+/** Statements without an answer go with the next one, or with the commit. */
+type Sending = Pick<Tx, 'send'>
 
 /** With its steps, first tasks and the event; ranks begin at the tenant's present in the job's lane. */
 export async function insertJob(sql: Sql, job: NewJob): Promise<RowId<'job'>> {
@@ -275,8 +278,8 @@ export async function listJobFiles(sql: Sql, jobIds: readonly number[]): Promise
 }
 
 /** A step that has ended gets its end, one that has not loses it. */
-export async function updateSteps(sql: Sql, steps: readonly EngineStep[]): Promise<void> {
-  await sql.query(
+export function updateSteps(tx: Sending, steps: readonly EngineStep[]): void {
+  tx.send(
     `update job_step s set state = w.state, tasks_total = w.tasks_total, tasks_pending = w.tasks_pending,
        tasks_failed = w.tasks_failed, expanded_to = w.expanded_to, problem = w.problem::jsonb,
        started_at = case w.state when 'waiting' then null when 'running' then coalesce(s.started_at, now()) else s.started_at end,
@@ -298,8 +301,8 @@ export async function updateSteps(sql: Sql, steps: readonly EngineStep[]): Promi
 }
 
 /** Progress only grows, whatever is asked; an ended job gets its end, one that runs again loses it. */
-export async function updateJobs(sql: Sql, jobs: readonly ChangedJob[]): Promise<void> {
-  await sql.query(
+export function updateJobs(tx: Sending, jobs: readonly ChangedJob[]): void {
+  tx.send(
     `update job j set state = w.state, steps_pending = w.steps_pending,
        progress_percent = greatest(j.progress_percent, w.progress_percent), records_count = w.records_count,
        problem = w.problem::jsonb, virtual_ms = w.virtual_ms, estimated_end_at = now() + w.remaining_ms * interval '1 ms',
@@ -327,8 +330,8 @@ export async function updateJobs(sql: Sql, jobs: readonly ChangedJob[]): Promise
   )
 }
 
-export async function insertOutputs(sql: Sql, outputs: readonly NewOutput[]): Promise<void> {
-  await sql.query(
+export function insertOutputs(tx: Sending, outputs: readonly NewOutput[]): void {
+  tx.send(
     `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id, processor,
        processor_version, made_from)
      select o.*, array(select f ->> 'objectId' from task t, jsonb_array_elements(coalesce(t.input -> 'files', '[]')) f
@@ -402,8 +405,8 @@ export async function countOutputs(sql: Sql, jobIds: readonly number[]): Promise
   return rows
 }
 
-export async function insertEvents(sql: Sql, events: readonly EngineEvent[]): Promise<void> {
-  await sql.query(
+export function insertEvents(tx: Sending, events: readonly EngineEvent[]): void {
+  tx.send(
     `insert into outbox (tenant_id, type, job_id, file_id, data)
      select tenant_id, type, job_id, file_id, data::jsonb
      from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[]) as e(tenant_id, type, job_id, file_id, data)`,
@@ -454,21 +457,17 @@ export async function isHidden(sql: Sql, fileId: number): Promise<boolean> {
   return rows[0]?.hidden ?? true
 }
 
-export async function addFound(
-  sql: Sql,
-  file: { fileId: number; version: number; step: string; found: unknown },
-): Promise<void> {
-  await sql.query(
-    `update file set found = found || jsonb_build_object($3::text, $4::jsonb) where id = $1 and version = $2`,
-    [file.fileId, file.version, file.step, JSON.stringify(file.found)],
-  )
+export function addFound(tx: Sending, file: { fileId: number; version: number; step: string; found: unknown }): void {
+  tx.send(`update file set found = found || jsonb_build_object($3::text, $4::jsonb) where id = $1 and version = $2`, [
+    file.fileId,
+    file.version,
+    file.step,
+    JSON.stringify(file.found),
+  ])
 }
 
-export async function setStorageClass(
-  sql: Sql,
-  file: { fileId: number; version: number; storageClass: string },
-): Promise<void> {
-  await sql.query('update file set storage_class = $3 where id = $1 and version = $2', [
+export function setStorageClass(tx: Sending, file: { fileId: number; version: number; storageClass: string }): void {
+  tx.send('update file set storage_class = $3 where id = $1 and version = $2', [
     file.fileId,
     file.version,
     file.storageClass,

@@ -95,9 +95,8 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
 
 type JobStatements =
   | 'insertJob'
-  | 'lockJobs'
+  | 'openJobs'
   | 'isForgotten'
-  | 'listSteps'
   | 'listFiles'
   | 'updateSteps'
   | 'updateJobs'
@@ -110,20 +109,28 @@ type JobStatements =
 
 const jobStatements = (tx: Tx): Pick<EngineTx, JobStatements> => ({
   insertJob: (job) => jobs.insertJob(tx, job),
-  lockJobs: (jobIds) => jobs.lockJobs(tx, jobIds),
+  async openJobs(jobIds) {
+    // In one write, as the first of a transaction together with what begins it. The server takes them one after the other,
+    // so that the others are read under the locks of the first.
+    const [locked, steps, files] = await Promise.all([
+      jobs.lockJobs(tx, jobIds),
+      jobs.listJobSteps(tx, jobIds),
+      jobs.listJobFiles(tx, jobIds),
+    ])
+    return { jobs: locked, steps, files: files.map(toEngineFile) }
+  },
   isForgotten: (jobId) => jobs.isForgotten(tx, jobId),
-  listSteps: (jobIds) => jobs.listJobSteps(tx, jobIds),
   listFiles: async (jobIds) => (await jobs.listJobFiles(tx, jobIds)).map(toEngineFile),
   updateSteps: async (steps) => {
-    if (steps.length > 0) await jobs.updateSteps(tx, steps)
+    if (steps.length > 0) jobs.updateSteps(tx, steps)
   },
   updateJobs: async (rows) => {
-    if (rows.length > 0) await jobs.updateJobs(tx, rows)
+    if (rows.length > 0) jobs.updateJobs(tx, rows)
   },
   insertOutputs: async (outputs) => {
     const objects = outputs.map(({ object }) => object)
     await insertObjects(tx, objects)
-    await jobs.insertOutputs(tx, outputs)
+    jobs.insertOutputs(tx, outputs)
   },
   findOutputNames: async (jobId, names) => new Set(await jobs.findOutputNames(tx, jobId, names)),
   listOutputs: async (of, limit) => (await jobs.listStepOutputs(tx, of, limit)).map(toStepOutput),
@@ -135,7 +142,7 @@ const jobStatements = (tx: Tx): Pick<EngineTx, JobStatements> => ({
       sizeBytes: row.size_bytes,
     })),
   appendEvents: async (events) => {
-    if (events.length > 0) await jobs.insertEvents(tx, events)
+    if (events.length > 0) jobs.insertEvents(tx, events)
   },
   appendAudit: (...events) =>
     writeAudits(
@@ -153,7 +160,7 @@ const jobStatements = (tx: Tx): Pick<EngineTx, JobStatements> => ({
 const taskStatements = (tx: Tx): Omit<EngineTx, JobStatements | 'findDefinitions' | 'effects'> => ({
   settleTasks: (settlements) => settleTasks(tx, settlements),
   insertTasks: async (rows) => {
-    if (rows.length > 0) await tasks.insertTasks(tx, rows)
+    if (rows.length > 0) tasks.insertTasks(tx, rows)
   },
   listContinuing: async (pool, wishes) => new Set(await tasks.listContinuing(tx, pool, wishes)),
   insertRunningTasks: (rows, claim) => tasks.insertRunningTasks(tx, rows, claim),
@@ -187,8 +194,8 @@ function createEffects(tx: Tx, { quota, pipelines, searchIndex }: SqlStoreDepend
       if (moved) await searchIndex.hide(tx, file.fileId, await jobs.isHidden(tx, file.fileId))
       return moved
     },
-    addFound: (file) => jobs.addFound(tx, file),
-    setStorageClass: (file) => jobs.setStorageClass(tx, file),
+    addFound: async (file) => jobs.addFound(tx, file),
+    setStorageClass: async (file) => jobs.setStorageClass(tx, file),
     indexFile: async ({ tenantId, fileId, version, jobId, found }) => {
       const row = await jobs.findIndexedFile(tx, { fileId, version, jobId, textLengthMax: foundTextLengthMax })
       if (row === undefined) return

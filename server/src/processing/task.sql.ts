@@ -3,7 +3,7 @@
 // otherwise the indexes of tasks in that state are consulted as well, and all of them are walked to find these few.
 
 import type { TaskState } from '@millrace/contract'
-import type { Sql } from '../platform/database.ts'
+import type { Sql, Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type {
   ContinuationWish,
@@ -174,8 +174,8 @@ export async function failTasks(
   return rows.map(({ id }) => id)
 }
 
-export async function insertTasks(sql: Sql, tasks: readonly NewTask[]): Promise<void> {
-  await sql.query(
+export function insertTasks(tx: Pick<Tx, 'send'>, tasks: readonly NewTask[]): void {
+  tx.send(
     `insert into task (tenant_id, job_id, step, ordinal, lane, state, rank, cost_ms, attempts_max, input)
      select tenant_id, job_id, step, ordinal, lane, 'queued', rank, cost_ms, attempts_max, input::jsonb
      from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::smallint[], $6::bigint[], $7::int[], $8::smallint[], $9::text[])

@@ -11,7 +11,7 @@ import type {
   MemoryTransaction,
   Table,
 } from '../../processing/testing/memory-tables.ts'
-import type { BackloggedTenant, SchedulerStore, UnfinishedJob } from '../scheduler-store.ts'
+import type { AdmittedTask, BackloggedTenant, SchedulerStore, UnfinishedJob } from '../scheduler-store.ts'
 
 export interface MemorySchedulerStore extends SchedulerStore {
   /** A worker's sign of life, with the slots it has. */
@@ -51,6 +51,15 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
     const fullMs = now() - 1_000 * Math.max(1, 1 / row.startsPerSecond)
     const startsFromMs = Math.max(row.startsFromMs, fullMs) + (1_000 * count) / row.startsPerSecond
     tx.put<Row>(table, key, { ...row, startsFromMs })
+  }
+
+  function advanceVirtualTime(tx: MemoryTransaction, tenantId: number, admitted: readonly AdmittedTask[]): void {
+    const tenant = tx.get(tables.tenants, tenantId)
+    if (tenant === undefined) return
+    const rankMax = (lane: number): number =>
+      Math.max(0, ...admitted.filter((task) => task.lane === lane).map(({ rank }) => rank))
+    const virtualMs = tenant.virtualMs.map((ms, lane) => Math.max(ms, rankMax(lane)))
+    tx.put(tables.tenants, tenantId, { ...tenant, virtualMs })
   }
 
   return {
@@ -115,20 +124,12 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
               return { taskId, epoch, tenantId, lane, costMs, rank }
             }),
         )
-        for (const [tenantId, tasks] of Map.groupBy(admitted, (task) => task.tenantId))
+        for (const [tenantId, tasks] of Map.groupBy(admitted, (task) => task.tenantId)) {
           spendTokens(tx, tables.tenants, { key: tenantId, count: tasks.length })
+          advanceVirtualTime(tx, tenantId, tasks)
+        }
         spendTokens(tx, tables.pools, { key: pool, count: admitted.length })
         return admitted
-      })
-    },
-    async advanceVirtualTime(admitted) {
-      store.atOnce((tx) => {
-        for (const { tenantId, lane, rank } of admitted) {
-          const tenant = tx.get(tables.tenants, tenantId)
-          if (tenant === undefined) continue
-          const virtualMs = tenant.virtualMs.map((ms, at) => (at === lane ? Math.max(ms, rank) : ms))
-          tx.put(tables.tenants, tenantId, { ...tenant, virtualMs })
-        }
       })
     },
     requeueExpired: async (limit) =>

@@ -123,6 +123,11 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
     return file === undefined ? [] : [{ ...file, jobId: job.id, current: file.version === job.fileVersion }]
   }
 
+  const listFiles = (tx: MemoryTransaction, jobIds: readonly number[]): EngineFile[] =>
+    jobIds
+      .flatMap((id) => tx.get(tables.jobs, id) ?? [])
+      .flatMap((job) => toFile(job, tx.get(tables.files, job.fileId)))
+
   const presentOf = (tenantId: number, lane: number): number => tables.tenants.get(tenantId)?.virtualMs[lane] ?? 0
 
   const findDefinitions: EngineStore['findDefinitions'] = async (ids) => {
@@ -175,28 +180,24 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
       tx.atCommit(() => tables.events.push({ tenantId, type: 'job.created', jobId: id, fileId, data }))
       return id
     },
-    async lockJobs(ids) {
-      const found = []
+    async openJobs(ids) {
+      const jobs = []
       for (const id of [...ids].toSorted((a, b) => a - b)) {
         await tx.lock(tables.jobs, id)
         const job = tx.get(tables.jobs, id)
         if (job === undefined) continue
         const { cancelRequestedMs: _cancelRequestedMs, ...rest } = job
-        found.push({ ...rest, virtualMs: Math.max(job.virtualMs, presentOf(job.tenantId, job.lane)) })
+        jobs.push({ ...rest, virtualMs: Math.max(job.virtualMs, presentOf(job.tenantId, job.lane)) })
       }
-      return found
-    },
-    listSteps: async (ids) =>
-      ids.flatMap((id) =>
+      const steps = jobs.flatMap(({ id }) =>
         tx
           .ofJob(tables.steps, id, ({ jobId }) => jobId === id)
           .toSorted((a, b) => a.position - b.position)
           .map((step) => ({ ...step })),
-      ),
-    listFiles: async (ids) =>
-      ids
-        .flatMap((id) => tx.get(tables.jobs, id) ?? [])
-        .flatMap((job) => toFile(job, tx.get(tables.files, job.fileId))),
+      )
+      return { jobs, steps, files: listFiles(tx, ids) }
+    },
+    listFiles: async (ids) => listFiles(tx, ids),
     async settleTasks(settlements) {
       const settled = new Set<number>()
       for (const settlement of settlements) {
