@@ -180,18 +180,6 @@ export async function listAbandoned(sql: Sql, graceMs: number, limit: number): P
   return rows
 }
 
-/**
- * For the rest of the transaction: without statistics the planner would sort or scan the backlog of each tenant. What has been
- * switched off counts as very dear, and what is dear would be compiled, which takes longer than it runs.
- */
-export async function pinPlans(sql: Sql): Promise<void> {
-  await sql.query(
-    `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`,
-    [],
-  )
-}
-
 /** Counted up to a bound per tenant: what is beyond it wants more workers than there can be. */
 const demandCountMax = 10_000
 

@@ -1,6 +1,7 @@
 import { retryConflicts, type Database } from '../platform/database.ts'
 import { deleteOldKeys } from '../platform/idempotency.sql.ts'
 import type { EndedTask } from '../processing/settlement.ts'
+import { pinPlans } from '../processing/pinned-plans.sql.ts'
 import * as statements from './scheduler.sql.ts'
 import type { SchedulerStore } from './scheduler-store.ts'
 
@@ -41,7 +42,7 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
     promoteDelayed: (limit) => statements.promoteDelayed(database, limit),
     listUnfinished: (limit) =>
       database.asSystem(async (tx) => {
-        await statements.pinPlans(tx)
+        await pinPlans(tx)
         const rows = await statements.listUnfinished(tx, limit)
         return rows.map(({ job_id: jobId, kind }) => ({ jobId, kind }))
       }),
@@ -49,7 +50,7 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
       (await statements.listAbandoned(database, graceMs, limit)).map(toEndedTask),
     writeDemand: (pool, slots) =>
       database.asSystem(async (tx) => {
-        await statements.pinPlans(tx)
+        await pinPlans(tx)
         return { backlogCount: (await statements.writeDemand(tx, pool, slots)).backlog_count }
       }),
     archiveTasks: (endedMs, limit) => statements.archiveTasks(database, endedMs, limit),

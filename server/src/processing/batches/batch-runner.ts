@@ -18,6 +18,7 @@ import { findObject } from '../../storage/object.sql.ts'
 import type { Vault } from '../../storage/vault.ts'
 import type { BulkFile, BulkSubmission } from '../bulk-submission.ts'
 import type { StoredProblem } from '../engine-store.ts'
+import { pinPlans } from '../pinned-plans.sql.ts'
 import { requestCancel } from '../job.sql.ts'
 import type { BatchSource } from './batch-source.ts'
 import { toBatchEvent, laneOf } from './batch-resource.ts'
@@ -34,7 +35,6 @@ import {
   listPending,
   listRunningJobs,
   lockBatch,
-  pinPlans,
   putBack,
   setPlanned,
   setRedriven,

@@ -8,18 +8,6 @@ import type { RowId } from '../../platform/ids.ts'
 import type { StoredProblem } from '../engine-store.ts'
 import type { BatchSource } from './batch-source.ts'
 
-/**
- * For the rest of the transaction: tables that have just been filled have no statistics, and a plan that was made while
- * they were small looks through all items for each of a chunk, or sorts all files of the tenant to find the next ones.
- * What has been switched off counts as very dear, and what is dear would be compiled, which takes longer than it runs.
- */
-export async function pinPlans(sql: Sql): Promise<void> {
-  await sql.query(
-    `select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true),
-       set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`,
-  )
-}
-
 export interface BatchRow {
   id: RowId<'batch'>
   tenant_id: number
@@ -350,6 +338,10 @@ export async function insertItems(
 }
 
 // Moving the items ---------------------------------------------------------------------------------------------
+//
+// They are changed by their place: of a batch that statistics do not know of, the planner believes that it has one item, and
+// would look through all of them for each chunk. Only the runner changes items, under the batch's lock, so that they stay
+// where they are.
 
 export interface PendingItemRow {
   ordinal: number
@@ -390,11 +382,15 @@ export async function startItems(
   sql: Sql,
   { batchId, round, items }: { batchId: number; round: number; items: readonly StartedItem[] },
 ): Promise<void> {
+  // Looked up by position, as in task.sql.ts.
+  const at = 'array_position($3::bigint[], i.ordinal)'
   await sql.query(
-    `update batch_item i set state = case when w.job_id is null then 'failed' else 'running' end, job_id = w.job_id,
-       round = $2, problem = w.problem::jsonb, finished_at = case when w.job_id is null then now() end
-     from unnest($3::bigint[], $4::bigint[], $5::text[]) as w(ordinal, job_id, problem)
-     where i.batch_id = $1 and i.ordinal = w.ordinal and i.state = 'pending'`,
+    `update batch_item i set state = case when ($4::bigint[])[${at}] is null then 'failed' else 'running' end,
+       job_id = ($4::bigint[])[${at}], round = $2, problem = ($5::text[])[${at}]::jsonb,
+       finished_at = case when ($4::bigint[])[${at}] is null then now() end
+     where i.ctid = any(array(
+       select found.ctid from unnest($3::bigint[]) as wanted(ordinal) cross join lateral (
+         select ctid from batch_item where batch_id = $1 and ordinal = wanted.ordinal and state = 'pending' limit 1) found))`,
     [
       batchId,
       round,
@@ -421,17 +417,17 @@ export async function hasEndedItems(sql: Sql, batchId: number): Promise<boolean>
 /** Items whose jobs have ended become what came of these. A job that was erased has failed. */
 export async function endItems(sql: Sql, batchId: number, limit: number): Promise<ItemCounts> {
   const { rows } = await sql.query<{ state: BatchItemState; count: number }>(
-    `with ended as (
-       select i.ordinal, j.problem, coalesce(j.finished_at, now()) as finished_at,
-         case j.state when 'completed' then 'succeeded' when 'cancelled' then 'cancelled' else 'failed' end as state,
-         j.id is null as erased
-       from batch_item i left join lateral (${jobOfItem}) j on true
-       where i.batch_id = $1 and i.state = 'running' and (j.id is null or j.finished_at is not null)
-       order by i.ordinal limit $2
-     ), moved as (
-       update batch_item i set state = e.state, finished_at = e.finished_at,
-         problem = case when e.erased then '{"code": "not_found", "detail": "The job was erased."}'::jsonb else e.problem end
-       from ended e where i.batch_id = $1 and i.ordinal = e.ordinal returning i.state
+    `with moved as (
+       update batch_item i set (state, problem, finished_at) = (
+         select case j.state when 'completed' then 'succeeded' when 'cancelled' then 'cancelled' else 'failed' end,
+           case when j.id is null then '{"code": "not_found", "detail": "The job was erased."}'::jsonb else j.problem end,
+           coalesce(j.finished_at, now())
+         from (select) always left join lateral (${jobOfItem}) j on true)
+       where i.ctid = any(array(
+         select i.ctid from batch_item i left join lateral (${jobOfItem}) j on true
+         where i.batch_id = $1 and i.state = 'running' and (j.id is null or j.finished_at is not null)
+         order by i.ordinal limit $2))
+       returning i.state
      )
      select state, count(*)::int as count from moved group by state`,
     [batchId, limit],
@@ -442,8 +438,8 @@ export async function endItems(sql: Sql, batchId: number, limit: number): Promis
 export async function cancelPending(sql: Sql, batchId: number, limit: number): Promise<number> {
   const { rowCount } = await sql.query(
     `update batch_item i set state = 'cancelled', finished_at = now()
-     where i.batch_id = $1 and i.ordinal = any(array(
-       select ordinal from batch_item where batch_id = $1 and state = 'pending' order by ordinal limit $2))`,
+     where i.ctid = any(array(
+       select ctid from batch_item where batch_id = $1 and state = 'pending' order by ordinal limit $2))`,
     [batchId, limit],
   )
   return rowCount
@@ -464,16 +460,16 @@ export async function putBack(
 ): Promise<{ seen: number; last: number | null; failed: number; cancelled: number }> {
   const { rows } = await sql.query<{ seen: number; last: number | null; failed: number; cancelled: number }>(
     `with seen as (
-       select ordinal, state, round, file_id from batch_item where batch_id = $1 and ordinal > $2 order by ordinal limit $3
+       select ctid, ordinal, state, state = any($5::text[]) and round < $4 and file_id is not null as moves
+       from batch_item where batch_id = $1 and ordinal > $2 order by ordinal limit $3
      ), moved as (
        update batch_item i set state = 'pending', round = $4, problem = null, finished_at = null
-       from seen s where i.batch_id = $1 and i.ordinal = s.ordinal and s.state = any($5::text[]) and s.round < $4
-         and s.file_id is not null
-       returning s.state as was
+       where i.ctid = any(array(select ctid from seen where moves))
      )
-     select (select count(*)::int from seen) as seen, (select max(ordinal) from seen) as last,
-       (select count(*)::int from moved where was = 'failed') as failed,
-       (select count(*)::int from moved where was = 'cancelled') as cancelled`,
+     select count(*)::int as seen, max(ordinal) as last,
+       (count(*) filter (where moves and state = 'failed'))::int as failed,
+       (count(*) filter (where moves and state = 'cancelled'))::int as cancelled
+     from seen`,
     [batch.batchId, batch.after, batch.limit, batch.round, batch.states],
   )
   return rows[0]!

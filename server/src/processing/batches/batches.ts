@@ -20,6 +20,7 @@ import type { WakeBus } from '../../platform/wake.ts'
 import { findObject } from '../../storage/object.sql.ts'
 import type { Vault } from '../../storage/vault.ts'
 import type { PipelineStore } from '../pipelines.ts'
+import { pinPlans } from '../pinned-plans.sql.ts'
 import type { BatchSource } from './batch-source.ts'
 import {
   addCounts,
@@ -28,7 +29,6 @@ import {
   findBatch,
   insertBatch,
   lockBatch,
-  pinPlans,
   reopenBatch,
   setPlanned,
   updateBatch,
