@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import type { Json } from '@duckdb/node-api'
 import { identifier, textOf, withDuckdb, type Duckdb } from '../formats/duckdb.ts'
 import { withTable } from '../formats/table-reader.ts'
 import { countRows, refuseBadRecords, type TableColumn } from '../formats/table.ts'
@@ -62,7 +63,7 @@ async function describeColumns(
     return Number.isFinite(found) ? found : null
   }
   const described = columns.map(({ name, type }, index): ProfileColumn => {
-    const [p25, p50, p75] = [number(`q1_${index}`), number(`q2_${index}`), number(`q3_${index}`)]
+    const [p25, p50, p75] = quartersOf(facts[`quarters_${index}`])
     return {
       name,
       type,
@@ -73,7 +74,7 @@ async function describeColumns(
       max: textOf(facts[`max_${index}`]),
       mean: number(`mean_${index}`),
       standard_deviation: number(`deviation_${index}`),
-      quantiles: p25 === null || p50 === null || p75 === null ? null : { p25, p50, p75 },
+      quantiles: p25 === undefined || p50 === undefined || p75 === undefined ? null : { p25, p50, p75 },
       histogram: null,
       top: [],
     }
@@ -83,6 +84,10 @@ async function describeColumns(
     for (const column of described) column.top = await topValues(database, column, rowsCount, wishes.top)
   return described
 }
+
+/** None of a column without a number. */
+const quartersOf = (value: Json | undefined): number[] =>
+  Array.isArray(value) ? value.map(Number).filter((quarter) => Number.isFinite(quarter)) : []
 
 function statisticsSql({ name, type }: TableColumn, index: number): string {
   const column = identifier(name)
@@ -101,9 +106,8 @@ function statisticsSql({ name, type }: TableColumn, index: number): string {
       `avg(CAST(${column} AS DOUBLE)) ${finite} AS mean_${index}`,
       // Of values as large as 1e200 the squares overflow, which is an error and no number.
       `stddev_samp(CAST(${column} AS DOUBLE)) FILTER (abs(CAST(${column} AS DOUBLE)) < 1e150) AS deviation_${index}`,
-      ...[1, 2, 3].map(
-        (quarter) => `approx_quantile(CAST(${column} AS DOUBLE), ${quarter / 4}) ${finite} AS q${quarter}_${index}`,
-      ),
+      // All from one digest of the values, which is what takes the time.
+      `approx_quantile(CAST(${column} AS DOUBLE), [0.25, 0.5, 0.75]) ${finite} AS quarters_${index}`,
     )
   }
   return facts.join(', ')

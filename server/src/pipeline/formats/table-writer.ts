@@ -85,9 +85,19 @@ function valueFor(to: OutputFormat, { name, type }: TableColumn, isGuarded: bool
 const formulaStart = String.raw`^[\s\x00]*[=+\-@＝＋－＠]|^[\t\r\n]`
 const plainNumber = String.raw`^[-+]?[0-9]+([.,][0-9]+)*([eE][-+]?[0-9]+)?%?$`
 
+/** Most texts begin with a letter or a digit, by which neither pattern has to be tried; texts compare by their bytes. */
+const startsPlainly = (expression: string): string =>
+  [
+    ['0', ':'],
+    ['A', '['],
+    ['a', '{'],
+  ]
+    .map(([from, below]) => `(${expression} >= '${from}' AND ${expression} < '${below}')`)
+    .join(' OR ')
+
 const guarded = (expression: string, isGuarded: boolean): string =>
   isGuarded
-    ? `CASE WHEN regexp_matches(${expression}, ${literal(formulaStart)}) AND NOT regexp_matches(${expression}, ${literal(plainNumber)}) THEN '''' || ${expression} ELSE ${expression} END`
+    ? `CASE WHEN ${startsPlainly(expression)} THEN ${expression} WHEN regexp_matches(${expression}, ${literal(formulaStart)}) AND NOT regexp_matches(${expression}, ${literal(plainNumber)}) THEN '''' || ${expression} ELSE ${expression} END`
     : expression
 
 /** The same for the name of a column. */

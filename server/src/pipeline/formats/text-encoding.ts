@@ -61,11 +61,11 @@ function guess(sample: Buffer): string {
 
 /** Offset near the first bytes that are not UTF-8, or nothing when all of it is. Zero bytes are a doubt as well. */
 async function firstDoubt(path: string): Promise<number | undefined> {
-  let rest = Buffer.alloc(0)
+  let rest: Buffer = Buffer.alloc(0)
   let offset = 0
   for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
     // A Buffer, because the stream has no encoding.
-    const bytes = Buffer.concat([rest, chunk as Buffer])
+    const bytes = rest.length === 0 ? (chunk as Buffer) : Buffer.concat([rest, chunk as Buffer])
     const whole = bytes.length - cutCharacterBytes(bytes)
     if (!isUtf8(bytes.subarray(0, whole)) || hasManyZeros(bytes)) return offset + doubtWithin(bytes)
     offset += whole
