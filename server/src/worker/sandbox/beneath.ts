@@ -3,9 +3,10 @@
 // elsewhere by path, where a swap between two steps is conceivable and the process sandbox is all there is anyway).
 
 import { chmodSync, closeSync, constants, lstatSync, opendirSync, openSync } from 'node:fs'
-import { lstat, open, opendir, rmdir, unlink, type FileHandle } from 'node:fs/promises'
+import { open, rmdir, unlink, type FileHandle } from 'node:fs/promises'
 import { platform } from 'node:os'
 import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 
 // Where the system has no such flag, the constant is missing and counts for nothing.
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants
@@ -53,7 +54,7 @@ export interface FolderSize {
 
 const blockBytes = 512
 const depthMax = 64
-const statsAtOnce = 32
+const namesAtOnce = 100
 
 /** What is in the folder; stops counting soon after `entriesMax`. Names that vanish meanwhile are not counted. */
 export async function measureFolder(folder: string, entriesMax: number): Promise<FolderSize> {
@@ -69,14 +70,19 @@ async function measure(
   const { size, entriesMax, depth } = state
   try {
     using folder = openFolder(fullPath)
-    const files: string[] = []
     const folders: string[] = []
-    for await (const entry of await opendir(folder.at('.'))) {
-      if (++size.entriesCount > entriesMax) return
-      ;(entry.isDirectory() ? folders : files).push(entry.name)
+    const entries = opendirSync(folder.at('.'), { bufferSize: namesAtOnce })
+    try {
+      for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
+        if (++size.entriesCount > entriesMax) return
+        if (entry.isDirectory()) folders.push(entry.name)
+        else addFile(folder.at(entry.name), size)
+        // Others have their turn while a crowd is counted.
+        if (size.entriesCount % namesAtOnce === 0) await nextTurn()
+      }
+    } finally {
+      entries.closeSync()
     }
-    for (let i = 0; i < files.length; i += statsAtOnce)
-      await Promise.all(files.slice(i, i + statsAtOnce).map((name) => addFile(folder.at(name), size)))
     if (depth === depthMax) return
     for (const name of folders) await measure(folder.at(name), { size, entriesMax, depth: depth + 1 })
   } catch (error) {
@@ -84,9 +90,9 @@ async function measure(
   }
 }
 
-async function addFile(fullPath: string, size: FolderSize): Promise<void> {
+function addFile(fullPath: string, size: FolderSize): void {
   try {
-    const stat = await lstat(fullPath)
+    const stat = lstatSync(fullPath)
     size.sizeBytes += Math.max(stat.size, (stat.blocks ?? 0) * blockBytes)
   } catch (error) {
     ignoreVanished(error)
@@ -116,8 +122,6 @@ async function clearOpened(fullPath: string): Promise<void> {
     }
   }
 }
-
-const namesAtOnce = 100
 
 /** Some of the names, so that a crowd of them holds nobody up. */
 function readNames(folder: Folder): { name: string; isFolder: boolean }[] {
