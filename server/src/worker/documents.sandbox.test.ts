@@ -38,7 +38,7 @@ describe.each(levels)('in a sandbox of level %s', (level) => {
     options: { name: string; bytes: Uint8Array | string; timeoutMs?: number; parameters?: Record<string, unknown> },
   ): Promise<SandboxEnd> {
     const { isolation, limits } = processors[processor]
-    const folders = await house.sandbox.prepare(1, 7, isolation === 'cli' ? 'cli' : 'warm')
+    const folders = await house.sandbox.prepare(1, 7, { isolation: isolation === 'cli' ? 'cli' : 'warm' })
     const file = path.join(folders.inputFolder, '0')
     await writeFile(file, options.bytes)
     const facts = {

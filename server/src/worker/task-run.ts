@@ -70,7 +70,10 @@ async function attemptTask(attempt: Attempt): Promise<TaskOutcome | undefined> {
     throw new Problem('processor_unavailable', { detail: 'This release has no such processor.' })
   if (processor.isolation === 'supervisor') return await runHere(attempt, processor)
   const { sandbox } = deps
-  const folders = await sandbox.prepare(task.taskId, task.tenantId, processor.isolation)
+  const folders = await sandbox.prepare(task.taskId, task.tenantId, {
+    isolation: processor.isolation,
+    processor: processor.name,
+  })
   attempt.folders = folders
   const files = await writeInputs(deps, task, { folder: folders.inputFolder, keptInputs: sandbox.keptInputs, signal })
   const end = await sandbox.run({

@@ -18,6 +18,8 @@ export interface Cell extends CellFolders {
   /** Why it must serve no further task. */
   spent: boolean
   tasksCount: number
+  /** What it was prepared for, and so has loaded. */
+  readonly processors: Set<string>
   idleSinceMs: number
 }
 
@@ -52,6 +54,7 @@ export async function openCell(options: {
     line: createChildLine(child.line),
     spent: false,
     tasksCount: 0,
+    processors: new Set(),
     idleSinceMs: 0,
   }
 }

@@ -61,6 +61,18 @@ test('a child that ended while it waited for its tenant is not handed out', asyn
   expect((await sandbox.prepare(2, 7)).inputFolder).not.toBe(first.inputFolder)
 })
 
+test('of the warm children of a tenant one that has run the processor is taken, else the one that was used last', async () => {
+  const tables = await sandbox.prepare(1, 7, { processor: 'data.convert' })
+  const pictures = await sandbox.prepare(2, 7, { processor: 'image.convert' })
+  await tables.remove()
+  await pictures.remove()
+  const taken = await sandbox.prepare(3, 7, { processor: 'data.convert' })
+  expect(taken.inputFolder).toBe(tables.inputFolder)
+  await taken.remove()
+  expect((await sandbox.prepare(4, 7, { processor: 'text.pii' })).inputFolder).toBe(tables.inputFolder)
+  expect((await sandbox.prepare(5, 8, { processor: 'image.convert' })).inputFolder).not.toBe(pictures.inputFolder)
+})
+
 test('nor is one that ended while it waited for whoever comes', async () => {
   const first = await sandbox.prepare(1, 7)
   await expect.poll(() => launched.length).toBe(2)

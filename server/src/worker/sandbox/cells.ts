@@ -8,7 +8,7 @@ import { invariant } from '../../platform/problem.ts'
 import { closeCell, emptyCell, openCell, runInCell, type Cell } from './cell.ts'
 import { createKeptInputs } from './kept-inputs.ts'
 import type { Launcher } from './launcher.ts'
-import type { Sandbox, SandboxFolders, SandboxIsolation } from './sandbox.ts'
+import type { Sandbox, SandboxFolders } from './sandbox.ts'
 
 export interface CellsOptions {
   launcher: Launcher
@@ -65,9 +65,10 @@ export function createCells(options: CellsOptions): Sandbox {
     return cell.line.isBroken() ? (discard(cell), open(false)) : cell
   }
 
-  const takeWarm = async (tenantId: number): Promise<Cell> => {
-    for (const cell of [...idle].toReversed()) {
-      if (cell.tenantId !== tenantId) continue
+  const takeWarm = async (tenantId: number, processor: string | undefined): Promise<Cell> => {
+    const own = [...idle].filter((cell) => cell.tenantId === tenantId).toReversed()
+    const hasRun = (cell: Cell): boolean => processor !== undefined && cell.processors.has(processor)
+    for (const cell of [...own.filter(hasRun), ...own.filter((cell) => !hasRun(cell))]) {
       idle.delete(cell)
       if (!cell.line.isBroken()) return cell
       discard(cell)
@@ -119,10 +120,11 @@ export function createCells(options: CellsOptions): Sandbox {
     level: launcher.level,
     description: launcher.description,
     keptInputs,
-    async prepare(_taskId: number, tenantId: number, isolation: SandboxIsolation = 'warm'): Promise<SandboxFolders> {
+    async prepare(_taskId, tenantId, { isolation = 'warm', processor } = {}): Promise<SandboxFolders> {
       invariant(closed === undefined, 'no task is prepared in a closed sandbox')
-      const cell = isolation === 'warm' ? await takeWarm(tenantId) : await open(true)
+      const cell = isolation === 'warm' ? await takeWarm(tenantId, processor) : await open(true)
       cell.tenantId = tenantId
+      if (processor !== undefined) cell.processors.add(processor)
       busy.set(cell.outputFolder, cell)
       const { inputFolder, outputFolder, scratchFolder } = cell
       let removed: Promise<void> | undefined

@@ -40,6 +40,13 @@ export type SandboxEnd =
   | { kind: 'crashed'; detail: string }
   | { kind: 'aborted' }
 
+export interface SandboxWish {
+  /** warm when left out. */
+  isolation?: SandboxIsolation
+  /** Of the tenant's warm children, one that has run it is taken rather than another: its libraries are loaded there. */
+  processor?: string
+}
+
 export interface SandboxFolders {
   /** Written here, read-only for the task. */
   inputFolder: string
@@ -56,7 +63,7 @@ export interface Sandbox {
   /** On the disk of the folders, and out of reach of every child. */
   readonly keptInputs: KeptInputs
   /** Empty folders private to the task, visible to its sandbox under the same paths. Throws what the disk throws. */
-  prepare(taskId: number, tenantId: number, isolation?: SandboxIsolation): Promise<SandboxFolders>
+  prepare(taskId: number, tenantId: number, wish?: SandboxWish): Promise<SandboxFolders>
   /** Never throws for what the processor did; processes of the task are gone when it resolves. */
   run(task: SandboxTask): Promise<SandboxEnd>
   /** Ends every child and removes what it could write; safe to call twice. */

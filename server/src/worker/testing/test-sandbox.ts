@@ -55,7 +55,7 @@ export async function openTestSandbox(
     scratchFolder,
     async run(processor, { input, isolation = 'warm', parameters = {}, into, keep = false, ...task } = {}) {
       const tenantId = task.tenantId ?? 7
-      const folders = await sandbox.prepare(1, tenantId, isolation)
+      const folders = await sandbox.prepare(1, tenantId, { isolation, processor })
       const file = path.join(folders.inputFolder, '0')
       if (input !== undefined) await writeFile(file, input)
       const end = await sandbox.run({
