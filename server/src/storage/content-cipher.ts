@@ -98,6 +98,38 @@ export async function* encryptContent(options: EncryptOptions): AsyncGenerator<B
   if (rest.length > 0) yield rest
 }
 
+export interface EncryptWhole extends Pick<EncryptOptions, 'objectKey' | 'place' | 'version' | 'hash'> {
+  content: Uint8Array
+  /** As in EncryptOptions; left out: the first, with a fresh salt. */
+  part?: { number: number; salt: Buffer }
+}
+
+/** The same for content that is in memory as a whole and makes one part: its stored bytes in one piece. */
+export function encryptWhole(options: EncryptWhole): { stored: Buffer; found: EncryptedContent } {
+  const { content, objectKey, place, version, hash = createHash('sha256') } = options
+  const { number, salt } = options.part ?? { number: 1, salt: newSalt() }
+  const keys = deriveMessageKeys(objectKey, salt, partContext(place, version, number))
+  const stored = Buffer.allocUnsafeSlow(storedSizeOf(content.length))
+  let used = headOf(keys).copy(stored)
+  hash.update(content)
+  for (let index = 0; index < chunksCountOf(content.length); index++) {
+    const cipher = encryptorOf(keys, index)
+    const chunk = cipher.update(content.subarray(index * chunkSizeBytes, (index + 1) * chunkSizeBytes))
+    used += chunk.copy(stored, used)
+    releaseBytes(chunk)
+    cipher.final()
+    used += cipher.getAuthTag().copy(stored, used)
+  }
+  invariant(used === stored.length, 'a message has the length that follows from its content')
+  const part = {
+    size_bytes: content.length,
+    salt: salt.toString('hex'),
+    commitment: keys.commitment.toString('hex'),
+  }
+  const sha256 = hash.copy().digest('hex')
+  return { stored, found: { sizeBytes: content.length, storedBytes: used, sha256, parts: [part] } }
+}
+
 /** The part and chunk that are open, and the stored bytes not yet handed on. */
 class PartWriter {
   readonly done: ManifestPart[] = []

@@ -206,7 +206,8 @@ async function moveIntoPlace(temp: string, path: string, root: string, ifAbsent:
   const folder = dirname(path)
   for (let attempt = 1; ; attempt++) {
     try {
-      const made = await files.mkdir(folder, { recursive: true })
+      // The folder of an original is nearly always there; it is made when it turns out that it is not.
+      const made = attempt === 1 ? undefined : await files.mkdir(folder, { recursive: true })
       await (ifAbsent ? files.link(temp, path) : files.rename(temp, path))
       await syncFolders(folder, made === undefined ? folder : dirname(made), root)
       return !ifAbsent

@@ -12,6 +12,7 @@ import { invariant, Problem } from '../platform/problem.ts'
 import {
   decryptStretch,
   encryptContent,
+  encryptWhole,
   ExactReader,
   partSizeBytesDefault,
   SlabRing,
@@ -21,6 +22,7 @@ import {
   type PartStretch,
 } from './content-cipher.ts'
 import { newSalt, storedSizeOf } from './encryption.ts'
+import { gather } from './gathered-content.ts'
 import type { KeyRing } from './key-ring.ts'
 import {
   damaged,
@@ -43,7 +45,16 @@ export interface VaultOptions {
   partSizeBytes?: number
 }
 
+/** How content is encrypted and what is asked of it. */
+interface PutEncrypted extends Omit<EncryptOptions, 'version' | 'slabs' | 'onEnd' | 'onSize'> {
+  onSize: (sizeBytes: number) => void
+  /** Throws to refuse the whole. */
+  check?: (found: EncryptedContent) => void
+}
+
 const objectVersion = 1
+/** Content up to this length is encrypted and stored in one piece: as much as a stream holds in one of its slabs. */
+const wholeBytesMax = 256 * 1024
 /** Less than a piece is long, so that one waits and no two are ever joined. */
 const readableHighWaterBytes = 256 * 1024
 const removeTimeoutMs = 30_000
@@ -73,10 +84,43 @@ export function createVault(options: VaultOptions): Vault {
   /** Encrypts and puts; nothing stays behind after a failure. */
   const putEncrypted = async (
     storeKey: string,
-    encrypt: Omit<EncryptOptions, 'version' | 'slabs' | 'onEnd'> & { check?: (found: EncryptedContent) => void },
+    encrypt: PutEncrypted,
     signal: AbortSignal | undefined,
   ): Promise<EncryptedContent> => {
-    const { check, ...encryption } = encrypt
+    const { content, onSize, partSizeBytes } = encrypt
+    const bytesMax = Math.min(wholeBytesMax, partSizeBytes)
+    const gathered = await gather(content, { bytesMax, onSize, signal })
+    return 'whole' in gathered
+      ? putWhole(storeKey, gathered.whole, encrypt, signal)
+      : putStream(storeKey, { ...encrypt, content: gathered.pieces }, signal)
+  }
+
+  const putWhole = async (
+    storeKey: string,
+    content: Buffer,
+    { objectKey, place, firstPart, hash, check }: PutEncrypted,
+    signal: AbortSignal | undefined,
+  ): Promise<EncryptedContent> => {
+    const { stored, found } = encryptWhole({
+      content,
+      objectKey,
+      place,
+      version: objectVersion,
+      ...(firstPart !== undefined && { part: firstPart }),
+      ...(hash !== undefined && { hash }),
+    })
+    releaseBytes(content)
+    check?.(found)
+    await put(storeKey, onePiece(stored), { storedBytes: () => stored.length, sizeBytes: stored.length, signal })
+    releaseBytes(stored)
+    return found
+  }
+
+  const putStream = async (
+    storeKey: string,
+    { check, ...encryption }: PutEncrypted,
+    signal: AbortSignal | undefined,
+  ): Promise<EncryptedContent> => {
     let found: EncryptedContent | undefined
     const onEnd = (content: EncryptedContent): void => {
       check?.(content)
@@ -84,12 +128,26 @@ export function createVault(options: VaultOptions): Vault {
     }
     const slabs = new SlabRing()
     const stored = encryptContent({ ...encryption, version: objectVersion, slabs, onEnd })
+    await put(storeKey, stored, { storedBytes: () => found?.storedBytes, signal })
+    slabs.release()
+    invariant(found, 'what was put was encrypted to its end')
+    return found
+  }
+
+  /** Throws when the store has not kept as much as it was given, and then removes it. */
+  const put = async (
+    storeKey: string,
+    stored: AsyncIterable<Uint8Array>,
+    options: { storedBytes: () => number | undefined; sizeBytes?: number; signal: AbortSignal | undefined },
+  ): Promise<void> => {
+    const { sizeBytes, signal } = options
     try {
-      const info = await store.put(storeKey, stored, signal === undefined ? {} : { signal })
-      if (found === undefined || info.sizeBytes !== found.storedBytes)
+      const info = await store.put(storeKey, stored, {
+        ...(sizeBytes !== undefined && { sizeBytes }),
+        ...(signal !== undefined && { signal }),
+      })
+      if (info.sizeBytes !== options.storedBytes())
         throw new Problem('storage_unavailable', { detail: 'The store kept another length than it was given' })
-      slabs.release()
-      return found
     } catch (error) {
       await removeAfterFailure(storeKey)
       throw error
@@ -212,6 +270,10 @@ export function createVault(options: VaultOptions): Vault {
       }
     },
   }
+}
+
+async function* onePiece(piece: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield piece
 }
 
 const placeOf = ({ tenantId, objectId }: ObjectDraft): Place => ({ tenantId, objectId })
