@@ -80,6 +80,10 @@ export const childEnvironment = (temporaryFolder: string): Record<string, string
   HOME: temporaryFolder,
   TMPDIR: temporaryFolder,
   MALLOC_ARENA_MAX: '2', // glibc would otherwise keep memory per thread and grow without need.
+  // Buffers of pixels come and go by the megabyte: given back to the kernel each time, every page of them is cleared and
+  // faulted in anew, thousands in a document. The first is the largest value that glibc takes.
+  MALLOC_MMAP_THRESHOLD_: String(32 * 1024 ** 2),
+  MALLOC_TRIM_THRESHOLD_: String(64 * 1024 ** 2),
   VIPS_CONCURRENCY: '1',
   OMP_THREAD_LIMIT: '1',
 })
