@@ -29,6 +29,8 @@ export interface SqlEngineStore extends EngineStore {
 
 /** Definitions that are kept; what a busy installation uses at once. */
 const definitionsCountMax = 1_000
+/** More than reports ever bring together: jobs that are wound up in sets. */
+const manyJobsCount = 100
 
 export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
   const { database } = deps
@@ -110,6 +112,7 @@ type JobStatements =
 const jobStatements = (tx: Tx): Pick<EngineTx, JobStatements> => ({
   insertJob: (job) => jobs.insertJob(tx, job),
   async openJobs(jobIds) {
+    if (jobIds.length > manyJobsCount) await jobs.keepToIndexes(tx)
     // In one write, as the first of a transaction together with what begins it. The server takes them one after the other,
     // so that the others are read under the locks of the first.
     const [locked, steps, files] = await Promise.all([
