@@ -82,6 +82,7 @@ const source = {
   state: 'active',
   place: 's3://b',
   found_count: 1,
+  skipped_count: 0,
   next_run_at: at,
   problem: null,
 }
@@ -168,6 +169,12 @@ const rows: [string, string, unknown, string][] = [
   [
     'import-sources create n s3://b/p/q --every 5m --region r',
     'POST /import-sources {"name":"n","interval_seconds":300,"s3":{"bucket":"b","access_key_id":"K","secret_access_key":"S","prefix":"p/q","region":"r"}}',
+    source,
+    'source_1',
+  ],
+  [
+    'import-sources create n s3://b --inventory s3://i/daily/manifest.json',
+    'POST /import-sources {"name":"n","s3":{"bucket":"b","access_key_id":"K","secret_access_key":"S","inventory":"daily/manifest.json","inventory_bucket":"i"}}',
     source,
     'source_1',
   ],

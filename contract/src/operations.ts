@@ -516,6 +516,20 @@ export const operations = {
           region: Type.Optional(Type.String({ maxLength: 50 })),
           bucket: Type.String({ minLength: 3, maxLength: 63 }),
           prefix: Type.Optional(Type.String({ maxLength: 1_024 })),
+          inventory: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 1_024,
+              description: 'Key of the manifest.json of an S3 Inventory kept as CSV, to be read instead of a listing.',
+            }),
+          ),
+          inventory_bucket: Type.Optional(
+            Type.String({
+              minLength: 3,
+              maxLength: 63,
+              description: 'Left out: the inventory lies in the bucket itself.',
+            }),
+          ),
           access_key_id: Type.String({ minLength: 1, maxLength: 200 }),
           secret_access_key: Type.String({ minLength: 1, maxLength: 200 }),
         }),

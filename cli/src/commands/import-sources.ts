@@ -36,6 +36,7 @@ const create = defineCommand({
     every: { value: 'TIME', help: 'look again after so long: 90s, 15m, 2h, 1d; else once' },
     endpoint: { value: 'URL', help: 'of the S3 server; else AWS' },
     region: { value: 'REGION', help: 'of the bucket' },
+    inventory: { value: 's3://…', help: 'manifest.json of an S3 Inventory as CSV, read instead of a listing' },
     'host-key': { value: 'SHA256:…', help: 'of the SFTP server, as ssh-keygen -lf says it' },
     'private-key': { value: 'PATH', help: 'file with the key for the SFTP server' },
     pipeline: uploadOptionRows.pipeline,
@@ -64,6 +65,7 @@ and AWS_SECRET_ACCESS_KEY, for SFTP MILLRACE_SFTP_PASSWORD or --private-key. The
 interface PlaceOptions {
   endpoint?: string
   region?: string
+  inventory?: string
   'host-key'?: string
   'private-key'?: string
 }
@@ -96,7 +98,16 @@ function readBucket(bucket: string, prefix: string, options: PlaceOptions, { env
     ...(prefix !== '' && { prefix }),
     ...(endpoint !== undefined && { endpoint }),
     ...(region !== undefined && { region }),
+    ...readInventory(bucket, options.inventory),
   }
+}
+
+function readInventory(bucket: string, text: string | undefined): Pick<Bucket, 'inventory' | 'inventory_bucket'> {
+  if (text === undefined) return {}
+  const [, holder = '', inventory] = /^s3:\/\/([^/]+)\/(.+)$/.exec(text) ?? []
+  if (inventory === undefined)
+    throw usageFailure(`--inventory is "${text}".`, 'Give s3://BUCKET/KEY of its manifest.json.')
+  return { inventory, ...(holder !== bucket && { inventory_bucket: holder }) }
 }
 
 async function readServer(
@@ -163,10 +174,11 @@ const remove = defineCommand({
 
 function tell({ console }: Context, source: ImportSourceResource): ExitCode {
   const { import_source_id: id, name, state, place, found_count: found, next_run_at: next, problem } = source
+  const skipped = source.skipped_count > 0 ? ` (${source.skipped_count} lines not understood)` : ''
   if (console.json) console.printJson(source)
   else {
     console.print(`${console.style('bold', id)}  ${printable(name)}  ${state}`)
-    console.print(`${printable(place)}, ${found} found, next: ${next === null ? 'never' : formatTime(next)}`)
+    console.print(`${printable(place)}, ${found} found${skipped}, next: ${next === null ? 'never' : formatTime(next)}`)
     if (problem !== null)
       console.print(`${console.style('red', printable(problem.detail))} ${printable(problem.remedy)}`)
   }

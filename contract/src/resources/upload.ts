@@ -58,6 +58,10 @@ export const ImportSourceResource = Type.Object(
     place: Type.String({ description: 'Where it is, without credentials.' }),
     interval_seconds: orNull(Type.Integer({ description: 'Null: it is looked through once.' })),
     found_count: Type.Integer({ minimum: 0, description: 'Files it has given so far; each is an upload session.' }),
+    skipped_count: Type.Integer({
+      minimum: 0,
+      description: 'Lines of an inventory that the last look could not understand.',
+    }),
     problem: orNull(Fault),
     created_at: Timestamp,
     last_run_at: orNull(Timestamp),

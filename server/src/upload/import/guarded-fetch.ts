@@ -134,7 +134,7 @@ function get(options: GuardOptions, vetted: VettedRequest): Promise<IncomingMess
 }
 
 /** Only the time in which the source kept us waiting counts. */
-async function* pacedBody(message: IncomingMessage, clock: Clock): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* pacedBody(message: IncomingMessage, clock: Clock): AsyncGenerator<Uint8Array, void, undefined> {
   const pieces = message[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   let waitedMs = 0
   let windowBytes = 0

@@ -33,7 +33,9 @@ export async function checkPlace(
   if (s3 !== undefined) {
     if (s3.endpoint !== undefined) checkEndpoint(s3.endpoint, rules)
     const place = { region: 'us-east-1', prefix: '', ...s3 }
-    return { kind: 's3', place, shown: `s3://${place.bucket}/${place.prefix}` }
+    const { bucket, inventory, inventory_bucket: inventoryBucket = bucket } = place
+    const by = inventory === undefined ? '' : ` by s3://${inventoryBucket}/${inventory}`
+    return { kind: 's3', place, shown: `s3://${bucket}/${place.prefix}${by}` }
   }
   if (sftp !== undefined) {
     const place = checkSftpPlace(sftp, rules)

@@ -124,6 +124,7 @@ const toResource = (row: ImportSourceRow): ImportSourceResource => ({
   place: row.config.shown,
   interval_seconds: row.interval_seconds,
   found_count: row.found_count,
+  skipped_count: row.skipped_count,
   problem: problemOf(row),
   created_at: row.created_at.toISOString(),
   last_run_at: row.last_run_at?.toISOString() ?? null,

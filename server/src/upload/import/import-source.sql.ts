@@ -19,6 +19,7 @@ export interface ImportSourceRow {
   epoch: number
   cursor: string | null
   found_count: number
+  skipped_count: number
   problem: { code: string; detail?: string } | null
   created_by: Principal['actor']
   created_at: Date
@@ -119,15 +120,16 @@ export async function claimSources(sql: Sql, claim: { limit: number; leaseMs: nu
 
 export type SourceHold = SourceKey & { epoch: number }
 
-/** Notes how far the look is; false when the source is not ours any more. */
+/** Notes how far the look is, and what it passed over so far; false when the source is not ours any more. */
 export async function noteLook(
   sql: Sql,
-  note: SourceHold & { cursor: string | null; leaseMs: number },
+  note: SourceHold & { cursor: string | null; skippedCount: number; leaseMs: number },
 ): Promise<boolean> {
   const { rowCount } = await sql.query(
-    `update import_source set cursor = $4, lease_until = now() + $5 * interval '1 ms'
+    `update import_source set cursor = $4, lease_until = now() + $5 * interval '1 ms',
+       skipped_count = $6 + case when cursor is null then 0 else skipped_count end
      where tenant_id = $1 and id = $2 and epoch = $3 and state = 'active'`,
-    [note.tenantId, note.id, note.epoch, note.cursor, note.leaseMs],
+    [note.tenantId, note.id, note.epoch, note.cursor, note.leaseMs, note.skippedCount],
   )
   return rowCount > 0
 }

@@ -8,6 +8,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import ssh2 from 'ssh2'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
@@ -404,6 +405,39 @@ for (const server of s3Servers())
       await put(changed)
       expect(await client.run(source.import_source_id)).toMatchObject({ found_count: wanted.length + 1 })
       expect((await client.files()).toSorted(byName)).toEqual(expected([...wanted, changed]))
+    })
+
+    it('gives what its inventory tells below the prefix, goes on where it broke off, and counts what it cannot read', async () => {
+      const names = ['a b.txt', 'plus+.txt', 'ünï.txt', 'later.txt']
+      const objects = names.map((name) => ({ key: `in/${name}`, content: Buffer.from(`content of ${name}`) }))
+      const { place, put } = await fillBucket([...objects, { key: 'out/x.txt', content: Buffer.from('x') }])
+      const line = (key: string, etag: string): string =>
+        `"${place.bucket}","${encodeURIComponent(key).replaceAll('%20', '+')}","19","2026-01-01T00:00:00Z","${etag}"\n`
+      const lines = objects.map(({ key, content }) => line(key, createHash('md5').update(content).digest('hex')))
+      const inventory = async (key: string, text: string) => put({ key, content: gzipSync(text) })
+      const manifest = {
+        sourceBucket: place.bucket,
+        fileFormat: 'CSV',
+        fileSchema: 'Bucket, Key, Size, LastModifiedDate, ETag',
+        files: [{ key: 'inventory/1.csv.gz' }, { key: 'inventory/2.csv.gz' }],
+      }
+      await put({ key: 'inventory/manifest.json', content: Buffer.from(JSON.stringify(manifest)) })
+      await inventory('inventory/1.csv.gz', `${lines[0]}nonsense\n${lines[1]}${line('out/x.txt', 'e')}`)
+      const client = await newClient()
+      const source = await client.create({ s3: { ...place, prefix: 'in/', inventory: 'inventory/manifest.json' } })
+      const broken = await client.run(source.import_source_id)
+      expect(broken).toMatchObject({ found_count: 2, skipped_count: 1, problem: { code: 'import_refused' } })
+
+      await inventory('inventory/2.csv.gz', `"too","few"\n${lines[2]}${lines[3]}`)
+      const whole = await client.run(source.import_source_id)
+      expect(whole).toMatchObject({ found_count: 4, skipped_count: 2, problem: null })
+      const wanted = objects.map(({ key, content }) => ({ name: key.slice(3), sha256: sha256Of(content) }))
+      expect((await client.files()).toSorted(byName)).toEqual(wanted.toSorted(byName))
+      // Once more from its beginning: everything is known, and the bad lines are counted anew.
+      expect(await client.run(source.import_source_id)).toMatchObject({ found_count: 4, skipped_count: 2 })
+
+      const gone = await client.create({ s3: { ...place, inventory: 'inventory/none.json' } })
+      expect(await client.run(gone.import_source_id)).toMatchObject({ problem: { code: 'import_refused' } })
     })
 
     it('says with which status a wrong secret and a missing bucket are refused', async () => {

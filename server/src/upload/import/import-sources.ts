@@ -68,9 +68,9 @@ async function lookThrough(deps: ImportSourceDependencies, source: ImportSourceR
   try {
     const place = await secrets.open(tenantId, source.secret)
     const after = source.cursor ?? undefined
-    for await (const { files, cursor } of listers[source.kind]({ place, after, signal: stop })) {
+    for await (const { files, cursor, skippedCount = 0 } of listers[source.kind]({ place, after, signal: stop })) {
       await enterNew(deps, source, files)
-      const note = { ...hold, cursor: cursor ?? null, leaseMs: lookLeaseMs }
+      const note = { ...hold, cursor: cursor ?? null, skippedCount, leaseMs: lookLeaseMs }
       const isOurs = await database.withTenant(tenantId, (tx) => noteLook(tx, note))
       if (!isOurs) return
       if (stop.aborted) return await end(0, null)

@@ -1,13 +1,16 @@
-// Objects of somebody's bucket, below a prefix. Every connection goes through the guard: an endpoint is as good a way to
-// lead a server astray as a URL.
+// Objects of somebody's bucket, below a prefix, as a listing or an inventory of the bucket tells them. Every connection goes
+// through the guard: an endpoint is as good a way to lead a server astray as a URL.
 
 import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
+import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { invariant, Problem } from '../../platform/problem.ts'
 import { createGuardedAgents, type GuardOptions } from './guarded-connect.ts'
+import { pacedBody } from './guarded-fetch.ts'
 import type { FileOpener, FoundFile, PlaceLister } from './import-origin.ts'
+import { readInventory, type InventoryObject } from './s3-inventory.ts'
 
 export const S3Place = Type.Object({
   /** Left out: AWS. */
@@ -15,6 +18,10 @@ export const S3Place = Type.Object({
   region: Type.String(),
   bucket: Type.String(),
   prefix: Type.String(),
+  /** Key of the manifest of an inventory, to be read instead of a listing. */
+  inventory: Type.Optional(Type.String()),
+  /** Where that lies, when not in the bucket itself. */
+  inventory_bucket: Type.Optional(Type.String()),
   access_key_id: Type.String(),
   secret_access_key: Type.String(),
 })
@@ -37,6 +44,13 @@ export function createS3Origin(guard: GuardOptions): { open: FileOpener; list: P
       requestHandler: { ...createGuardedAgents(guard), requestTimeout: answerTimeoutMs },
       responseChecksumValidation: 'WHEN_REQUIRED',
     })
+
+  const fetchObject = async (client: S3Client, object: { bucket: string; key: string; signal: AbortSignal }) => {
+    const command = new GetObjectCommand({ Bucket: object.bucket, Key: object.key })
+    const { Body, ETag = '' } = await told(() => client.send(command, { abortSignal: object.signal }))
+    // In Node the client's body is the response of node:http.
+    return { etag: ETag, content: readWhole(pacedBody(Body as IncomingMessage, guard.clock)) }
+  }
 
   return {
     open: async ({ secret, offsetBytes, validator, signal }) => {
@@ -76,6 +90,15 @@ export function createS3Origin(guard: GuardOptions): { open: FileOpener; list: P
       invariant(s3Place.Check(place), 'the secret of a bucket is a place')
       const client = clientOf(place)
       try {
+        if (place.inventory !== undefined) {
+          const { bucket, inventory: manifestKey } = place
+          const fetch = (key: string) => fetchObject(client, { bucket: place.inventory_bucket ?? bucket, key, signal })
+          for await (const page of readInventory({ bucket, manifestKey, after, fetch })) {
+            const { objects, skippedCount, cursor } = page
+            yield { files: objects.flatMap((object) => listedFile(place, object)), skippedCount, cursor }
+          }
+          return
+        }
         for (let last = after; ;) {
           const command = new ListObjectsV2Command({
             Bucket: place.bucket,
@@ -93,6 +116,22 @@ export function createS3Origin(guard: GuardOptions): { open: FileOpener; list: P
       }
     },
   }
+}
+
+/** A line that breaks off is tried again later. */
+async function* readWhole(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* content
+  } catch (error) {
+    throw error instanceof Problem ? error : new Problem('import_source_unavailable', { cause: error })
+  }
+}
+
+/** As a listing would have told it, so that a file is the same by both. */
+function listedFile(place: S3Place, { key, etag, modifiedAt, sizeBytes }: InventoryObject): FoundFile[] {
+  if (!key.startsWith(place.prefix)) return []
+  // Nobody has said that it is empty.
+  return foundFile(place, { Key: key, ETag: etag ?? modifiedAt, Size: sizeBytes ?? Number.MAX_SAFE_INTEGER })
 }
 
 /** What stands for a folder, and what is empty, is no file. */
