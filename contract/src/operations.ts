@@ -520,7 +520,8 @@ export const operations = {
             Type.String({
               minLength: 1,
               maxLength: 1_024,
-              description: 'Key of the manifest.json of an S3 Inventory kept as CSV, to be read instead of a listing.',
+              description:
+                'Key of the manifest.json of an S3 Inventory kept as CSV, to be read instead of a listing; or the folder, with / at its end, to which inventories come: the newest is read.',
             }),
           ),
           inventory_bucket: Type.Optional(

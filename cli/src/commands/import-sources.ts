@@ -36,7 +36,10 @@ const create = defineCommand({
     every: { value: 'TIME', help: 'look again after so long: 90s, 15m, 2h, 1d; else once' },
     endpoint: { value: 'URL', help: 'of the S3 server; else AWS' },
     region: { value: 'REGION', help: 'of the bucket' },
-    inventory: { value: 's3://…', help: 'manifest.json of an S3 Inventory as CSV, read instead of a listing' },
+    inventory: {
+      value: 's3://…',
+      help: 'S3 Inventory as CSV, read instead of a listing: its manifest.json, or their folder/',
+    },
     'host-key': { value: 'SHA256:…', help: 'of the SFTP server, as ssh-keygen -lf says it' },
     'private-key': { value: 'PATH', help: 'file with the key for the SFTP server' },
     pipeline: uploadOptionRows.pipeline,
@@ -106,7 +109,10 @@ function readInventory(bucket: string, text: string | undefined): Pick<Bucket, '
   if (text === undefined) return {}
   const [, holder = '', inventory] = /^s3:\/\/([^/]+)\/(.+)$/.exec(text) ?? []
   if (inventory === undefined)
-    throw usageFailure(`--inventory is "${text}".`, 'Give s3://BUCKET/KEY of its manifest.json.')
+    throw usageFailure(
+      `--inventory is "${text}".`,
+      'Give s3://BUCKET/KEY of its manifest.json, or s3://BUCKET/FOLDER/ of all of them.',
+    )
   return { inventory, ...(holder !== bucket && { inventory_bucket: holder }) }
 }
 

@@ -436,6 +436,17 @@ for (const server of s3Servers())
       // Once more from its beginning: everything is known, and the bad lines are counted anew.
       expect(await client.run(source.import_source_id)).toMatchObject({ found_count: 4, skipped_count: 2 })
 
+      for (const [day, text] of [
+        ['02', JSON.stringify(manifest)],
+        ['01', 'of yesterday'],
+      ] as const)
+        await put({ key: `daily/2026-01-${day}T00-00Z/manifest.json`, content: Buffer.from(text) })
+      await put({ key: 'daily/data/x.csv.gz', content: Buffer.from('x') })
+      const daily = await client.create({ s3: { ...place, prefix: 'in/', inventory: 'daily/' } })
+      expect(await client.run(daily.import_source_id)).toMatchObject({ found_count: 4, problem: null })
+      const none = await client.create({ s3: { ...place, inventory: 'daily/data/' } })
+      expect(await client.run(none.import_source_id)).toMatchObject({ problem: { code: 'import_refused' } })
+
       const gone = await client.create({ s3: { ...place, inventory: 'inventory/none.json' } })
       expect(await client.run(gone.import_source_id)).toMatchObject({ problem: { code: 'import_refused' } })
     })

@@ -18,7 +18,7 @@ export const S3Place = Type.Object({
   region: Type.String(),
   bucket: Type.String(),
   prefix: Type.String(),
-  /** Key of the manifest of an inventory, to be read instead of a listing. */
+  /** Key of the manifest of an inventory, to be read instead of a listing; or the folder that inventories come to, with /. */
   inventory: Type.Optional(Type.String()),
   /** Where that lies, when not in the bucket itself. */
   inventory_bucket: Type.Optional(Type.String()),
@@ -91,8 +91,11 @@ export function createS3Origin(guard: GuardOptions): { open: FileOpener; list: P
       const client = clientOf(place)
       try {
         if (place.inventory !== undefined) {
-          const { bucket, inventory: manifestKey } = place
-          const fetch = (key: string) => fetchObject(client, { bucket: place.inventory_bucket ?? bucket, key, signal })
+          const { bucket, inventory, inventory_bucket: holder = bucket } = place
+          const fetch = (key: string) => fetchObject(client, { bucket: holder, key, signal })
+          const manifestKey = inventory.endsWith('/')
+            ? await findNewestManifest(client, { bucket: holder, folder: inventory, signal })
+            : inventory
           for await (const page of readInventory({ bucket, manifestKey, after, fetch })) {
             const { objects, skippedCount, cursor } = page
             yield { files: objects.flatMap((object) => listedFile(place, object)), skippedCount, cursor }
@@ -125,6 +128,32 @@ async function* readWhole(content: AsyncIterable<Uint8Array>): AsyncGenerator<Ui
   } catch (error) {
     throw error instanceof Problem ? error : new Problem('import_source_unavailable', { cause: error })
   }
+}
+
+/** Each inventory has a folder that is named for its time. */
+async function findNewestManifest(
+  client: S3Client,
+  { bucket, folder, signal }: { bucket: string; folder: string; signal: AbortSignal },
+): Promise<string> {
+  let newest = ''
+  for (let after: string | undefined; ;) {
+    const command = new ListObjectsV2Command({
+      Bucket: bucket,
+      Prefix: folder,
+      Delimiter: '/',
+      ...(after !== undefined && { ContinuationToken: after }),
+    })
+    const { CommonPrefixes = [], NextContinuationToken } = await told(() =>
+      client.send(command, { abortSignal: signal }),
+    )
+    for (const { Prefix: each = '' } of CommonPrefixes)
+      if (/\/\d{4}-\d\d-\d\dT\d\d-\d\dZ\/$/.test(each) && each > newest) newest = each
+    if (NextContinuationToken === undefined || NextContinuationToken === after) break
+    after = NextContinuationToken
+  }
+  if (newest === '')
+    throw new Problem('import_refused', { detail: `There is no inventory in s3://${bucket}/${folder}` })
+  return `${newest}manifest.json`
 }
 
 /** As a listing would have told it, so that a file is the same by both. */
