@@ -240,6 +240,30 @@ describe('a job', () => {
     })
   })
 
+  it('replays what did not begin because the job stopped as well', async () => {
+    let broken = true
+    house.work['bad'] = () => (broken ? { kind: 'reject', code: 'data_invalid', detail: 'bad', durationMs: 1 } : done())
+    house.work['side'] = async (task) => {
+      while ((await house.desk.heartbeat([task])).length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      return done() // In time, all the same.
+    }
+    const stopped = await run(
+      {
+        receive: { uses: 'collect.receive' },
+        bad: { uses: 'transform.bad', needs: ['receive'] },
+        side: { uses: 'transform.side', needs: ['receive'] },
+        last: { uses: 'archive.last', needs: ['side'] },
+      },
+      { on_failure: 'stop' },
+    )
+    expect(states(stopped)).toEqual({ receive: 'succeeded', bad: 'failed', side: 'succeeded', last: 'skipped' })
+    broken = false
+    await house.control.replayStep(tenantId, stopped.rowId, 'system', 'bad')
+    const job = await ended(stopped.rowId)
+    expect(job.status).toBe('completed')
+    expect(states(job)).toEqual({ receive: 'succeeded', bad: 'succeeded', side: 'succeeded', last: 'succeeded' })
+  })
+
   it('is not there for another tenant', async () => {
     const job = await run({ only: { uses: 'collect.x' } })
     const other = await house.addTenant()

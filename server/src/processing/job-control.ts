@@ -67,13 +67,17 @@ export function createJobControl({ engine, wake }: JobControlDependencies): JobC
       change({ tenantId, jobRowId, actor, action: 'job.replay_step', detail: { step } }, async (graph, tx) => {
         if (!Object.hasOwn(graph.definition.steps, step)) throw new Problem('not_found')
         if (!isJobEnded(graph.job.state)) throw new Problem('job_not_ended')
-        const steps = followersOf(graph.definition, step)
+        const steps = [...new Set([...followersOf(graph.definition, step), ...notBegun(graph)])]
         await requireResults(graph, tx, steps)
         await tx.deleteStepWork(jobRowId, steps)
         graph.reopen(steps, new Map())
       }),
   }
 }
+
+/** What did not begin because the job stopped is looked at anew: what it stopped for may end well now. */
+const notBegun = ({ definition, steps }: JobGraph): string[] =>
+  definition.on_failure === 'stop' ? steps.filter(({ state }) => state === 'skipped').map(({ name }) => name) : []
 
 function requireLive({ job }: JobGraph): void {
   if (isJobEnded(job.state)) throw new Problem('job_ended')

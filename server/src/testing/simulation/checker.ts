@@ -179,7 +179,7 @@ export function createChecker(deps: CheckerDependencies) {
     if (after.state === 'dead' && settlement.to === 'dead') {
       const { code } = settlement.problem
       const isJustified =
-        code === 'storage_unavailable'
+        code === 'processor_crashed'
           ? before.attempt >= before.attemptsMax
           : code === 'worker_lost'
             ? isLost && after.lostCount >= 3
