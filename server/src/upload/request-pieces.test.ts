@@ -44,6 +44,17 @@ test('that of any other body is left alone', async () => {
   expect(content).toHaveLength(70_000)
 })
 
+test('a body that breaks after it was given up ends nothing', async () => {
+  const body = Readable.from([Buffer.alloc(10), Buffer.alloc(10)], { objectMode: false })
+  const pieces = requestPieces(body)
+  await pieces.next()
+  await pieces.return?.()
+  const closed = new Promise((resolve) => body.once('close', resolve)) // once() of events would hear errors.
+  body.destroy(new Error('cut')) // An error that nobody hears fails the whole run.
+  await closed
+  expect(body.errored).toEqual(new Error('cut'))
+})
+
 test('a form reads the same, wherever its pieces are cut and however much of it is looked at first', async () => {
   const content = randomBytes(3_000)
   // Beginnings of delimiters, so that pieces are held over to the next.

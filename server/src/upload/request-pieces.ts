@@ -22,6 +22,8 @@ export function requestPieces(body: AsyncIterable<Uint8Array>): AsyncIterableIte
       return step
     },
     async return() {
+      // What becomes of it from here on is told to nobody, and an error that nobody hears would end the process.
+      if (body instanceof Readable) body.on('error', () => {})
       await pieces.return?.()
       return { done: true, value: undefined }
     },
