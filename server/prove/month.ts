@@ -5,7 +5,7 @@
 import { forgetSome } from '../src/maintenance/kept-history.ts'
 import { listKeptDays } from '../src/maintenance/kept-history.sql.ts'
 import { attemptsKeptMs, eventsKeptMs, tasksKeptMs } from '../src/maintenance/retention.ts'
-import * as scheduler from '../src/maintenance/scheduler.sql.ts'
+import { createSqlSchedulerStore } from '../src/maintenance/sql-scheduler-store.ts'
 import type { RowId } from '../src/platform/ids.ts'
 import { listJobs } from '../src/processing/job-read.sql.ts'
 import { createEngineHouse, type EngineHouse } from '../src/processing/testing/engine-house.ts'
@@ -117,9 +117,10 @@ async function timeStatements(
     }
     return round(quantile(tookMs, 0.5))
   }
+  const scheduler = createSqlSchedulerStore(database) // Which pins the plans of its statements.
   return {
-    backlog: await time(() => scheduler.listBacklog(database, 0, 1_000)),
-    demand: await time(() => scheduler.writeDemand(database, 0, slots)),
+    backlog: await time(() => scheduler.listBacklog(0, 1_000)),
+    demand: await time(() => scheduler.writeDemand(0, slots)),
     jobs: await time(() => database.withTenant(tenantId, (tx) => listJobs(tx, { tenantId, limit: 50 }))),
     job: await time(async () => last && (await read(tenantId, last.id))),
   }
@@ -143,10 +144,11 @@ const setBackADay = ({ database }: EngineHouse): Promise<void> =>
     update audit_event set at = at - interval '1 day'`)
 
 async function retain({ database }: EngineHouse): Promise<void> {
+  const scheduler = createSqlSchedulerStore(database)
   for (;;) {
-    const { tasks, jobs } = await scheduler.archiveTasks(database, tasksKeptMs, chunk)
-    const attempts = await scheduler.deleteOldAttempts(database, attemptsKeptMs, chunk)
-    const events = await scheduler.deleteOldEvents(database, eventsKeptMs, chunk)
+    const { tasks, jobs } = await scheduler.archiveTasks(tasksKeptMs, chunk)
+    const attempts = await scheduler.deleteOldAttempts(attemptsKeptMs, chunk)
+    const events = await scheduler.deleteOldEvents(eventsKeptMs, chunk)
     if (tasks + jobs + attempts + events === 0) break
   }
   for (const kept of await listKeptDays(database)) while (await forgetSome(database, kept, chunk));
