@@ -4,6 +4,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { addSlots, startSlots } from '../bench/engine/ours.ts'
+import { percentile } from '../bench/house/measured-house.ts'
 import type { RowId } from '../src/platform/ids.ts'
 import { createEngineHouse, type EngineHouse } from '../src/processing/testing/engine-house.ts'
 import { toDefinition } from '../src/processing/testing/test-rows.ts'
@@ -48,7 +49,8 @@ export async function runBatch({ filesCount, minutesMax, tell }: BatchOptions): 
     const databaseBefore = await databaseBytes(house)
     const run = await runAndWatch(house, { tenantId, filesCount, minutesMax, otherTenantId, otherFileId, tell })
     const { seconds, memory, waitsMs, tenths } = run
-    const at = (share: number): number => Math.round(quantile(waitsMs, share))
+    const sorted = waitsMs.toSorted((a, b) => a - b)
+    const at = (percent: number): number => percentile(sorted, percent)
     const half = Math.ceil(memory.length / 2)
     const databaseAfter = await databaseBytes(house)
     return {
@@ -70,7 +72,7 @@ export async function runBatch({ filesCount, minutesMax, tell }: BatchOptions): 
         after: toMb(databaseAfter),
         bytesPerFile: Math.round((databaseAfter - databaseBefore) / run.succeeded),
       },
-      other: { jobs: run.othersCount, ended: waitsMs.length, p50Ms: at(0.5), p99Ms: at(0.99), mostMs: at(1) },
+      other: { jobs: run.othersCount, ended: waitsMs.length, p50Ms: at(50), p99Ms: at(99), mostMs: at(100) },
     }
   } finally {
     await house.close()
@@ -185,10 +187,6 @@ export async function runAndWatch(house: EngineHouse, run: Run) {
     othersCount,
   }
 }
-
-/** 0 of nothing. */
-export const quantile = (values: readonly number[], share: number): number =>
-  values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)] ?? 0
 
 async function databaseBytes({ database }: EngineHouse): Promise<number> {
   const { rows } = await database.query<{ bytes: number }>('select pg_database_size(current_database()) as bytes')
