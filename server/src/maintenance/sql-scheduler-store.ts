@@ -25,6 +25,7 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
       })),
     countInFlight: async (tenantIds) =>
       new Map((await statements.countInFlight(database, tenantIds)).map((row) => [row.tenant_id, row.count])),
+    // What is run again on a conflict locks many rows in no order, beside claims, reports and a second leader that do, too.
     admit: async (admission) =>
       (await retryConflicts(() => statements.admitTasks(database, admission))).map((row) => ({
         taskId: row.id,
@@ -34,7 +35,6 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         costMs: row.cost_ms,
         rank: row.rank,
       })),
-    // These lock many rows in no order, beside claims, reports and a second leader that do, too.
     requeueExpired: (limit) => statements.requeueExpired(database, limit),
     expireLeases: (which) => retryConflicts(() => statements.expireLeases(database, which)),
     listLost: async (limit) =>

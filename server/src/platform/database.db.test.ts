@@ -164,6 +164,29 @@ describe('transactions', () => {
     expect((await test.database.query(`select from tenant where name = ''`)).rowCount).toBe(0)
   })
 
+  it('are not said to be committed when somebody passes over the error of a statement', async () => {
+    const passing = test.database.asSystem(async (tx) => {
+      await tx.query("insert into tenant (name) values ('passed over')")
+      await tx.query("insert into tenant (name) values ('')").catch(() => {})
+    })
+    await expect(passing).rejects.toSatisfy((error) => sqlState(error) === '23514')
+    expect((await test.database.query(`select from tenant where name = 'passed over'`)).rowCount).toBe(0)
+  })
+
+  it('run nothing after their end, committed or rolled back', async () => {
+    const kept: Tx[] = []
+    await test.database.withTenant(1001, async (tx) => void kept.push(tx))
+    const failing = test.database.withTenant(1001, async (tx) => {
+      kept.push(tx)
+      throw new Error('on purpose')
+    })
+    await expect(failing).rejects.toThrow('on purpose')
+    for (const tx of kept) {
+      await expect(tx.query(tenantsSeen, [])).rejects.toThrow('after its end')
+      expect(() => tx.send(tenantsSeen, [])).toThrow('after its end')
+    }
+  })
+
   it('give numbers for bigint and dates for timestamps', async () => {
     const { rows } = await test.database.query('select 5::bigint as one, array[1, 2]::bigint[] as many, now() as at')
     expect(rows[0]).toEqual({ one: 5, many: [1, 2], at: expect.any(Date) })

@@ -13,6 +13,7 @@ import {
   type Sql,
   type Tx,
 } from './database.ts'
+import { createTransactionGuard } from './transaction-guard.ts'
 
 export interface PgliteOptions {
   /** Folder of the data; in memory when left out. */
@@ -45,15 +46,24 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
       db.transaction(async (raw) => {
         if (opening !== undefined) await raw.query(opening)
         const sql = sqlOn(raw, 'transaction')
+        const guard = createTransactionGuard()
         const failures: unknown[] = []
         const sent: Promise<unknown>[] = []
-        const send: Tx['send'] = (text, values) =>
-          void sent.push(sql.query(text, values).catch((error: unknown) => failures.push(error)))
-        const [outcome] = await Promise.allSettled([work({ kind: 'transaction', ...sql, send })])
+        const tx: Tx = {
+          kind: 'transaction',
+          query: (text, values) => guard.run(() => sql.query(text, values)),
+          send(text, values) {
+            guard.requireOpen()
+            sent.push(sql.query(text, values).catch((error: unknown) => failures.push(error)))
+          },
+        }
+        const [outcome] = await Promise.allSettled([work(tx)])
+        guard.end()
         await Promise.all(sent)
         // Every statement after it has failed too, and none of them says why.
         if (failures.length > 0) throw failures[0]
         if (outcome.status === 'rejected') throw outcome.reason
+        guard.requireWhole()
         return outcome.value
       }),
     )

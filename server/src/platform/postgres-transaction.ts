@@ -5,6 +5,7 @@
 import { nextTick } from 'node:process'
 import type { Client, Connection, PoolClient } from 'pg'
 import type { QueryResult, Tx } from './database.ts'
+import { createTransactionGuard } from './transaction-guard.ts'
 
 export interface PostgresTransaction<T> {
   /** Statements that begin the transaction and set what holds in it. */
@@ -24,6 +25,7 @@ export async function transactionOn<T>(
   { opening, work, alone, run }: PostgresTransaction<T>,
 ): Promise<T> {
   const { stream } = connectionOf(client)
+  const guard = createTransactionGuard()
   const unsent: { text: string; values: readonly unknown[] }[] = []
   const failures: unknown[] = []
   const sent: Promise<unknown>[] = []
@@ -47,8 +49,11 @@ export async function transactionOn<T>(
   }
   const tx: Tx = {
     kind: 'transaction',
-    query: write,
-    send: (text, values) => void unsent.push({ text, values }),
+    query: (text, values) => guard.run(() => write(text, values)),
+    send(text, values) {
+      guard.requireOpen()
+      unsent.push({ text, values })
+    },
   }
 
   try {
@@ -56,11 +61,14 @@ export async function transactionOn<T>(
     const working = work(tx)
     if (alone) keep(write('commit'))
     const value = await working
+    guard.end()
     if (!alone) await write('commit')
     await Promise.all(sent)
     if (failures.length > 0) throw failures[0]
+    guard.requireWhole()
     return value
   } catch (error) {
+    guard.end()
     unsent.length = 0
     await write('rollback').catch(() => {}) // The connection may be gone; the first error is the one that counts.
     await Promise.all(sent)

@@ -59,7 +59,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     application_name: options.applicationName ?? 'millrace',
     // A statement need not wait for the answers to those before it: see transactionOn.
     pipeline: true,
-    // The driver's own read timeout is off: it would leave the connection waiting. run() throws the connection away instead.
+    // The driver's own read timeout is off: it would leave the connection waiting. lend() throws the connection away instead.
     types,
   })
   pool.on('error', (error) => options.log.warn('database.connection_lost', { error: error.message }))

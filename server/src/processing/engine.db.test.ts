@@ -257,6 +257,11 @@ describe('a job', () => {
       { on_failure: 'stop' },
     )
     expect(states(stopped)).toEqual({ receive: 'succeeded', bad: 'failed', side: 'succeeded', last: 'skipped' })
+    await expect(house.control.replayStep(tenantId, stopped.rowId, 'system', 'side')).rejects.toMatchObject({
+      code: 'conflict',
+      detail: expect.stringContaining('bad'),
+    })
+    expect(states(await ended(stopped.rowId))).toEqual(states(stopped))
     broken = false
     await house.control.replayStep(tenantId, stopped.rowId, 'system', 'bad')
     const job = await ended(stopped.rowId)

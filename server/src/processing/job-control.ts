@@ -67,12 +67,22 @@ export function createJobControl({ engine, wake }: JobControlDependencies): JobC
       change({ tenantId, jobRowId, actor, action: 'job.replay_step', detail: { step } }, async (graph, tx) => {
         if (!Object.hasOwn(graph.definition.steps, step)) throw new Problem('not_found')
         if (!isJobEnded(graph.job.state)) throw new Problem('job_not_ended')
-        const steps = [...new Set([...followersOf(graph.definition, step), ...notBegun(graph)])]
+        const again = followersOf(graph.definition, step)
+        requireCause(graph, again)
+        const steps = [...new Set([...again, ...notBegun(graph)])]
         await requireResults(graph, tx, steps)
         await tx.deleteStepWork(jobRowId, steps)
         graph.reopen(steps, new Map())
       }),
   }
+}
+
+/** Beside a step that has failed, a pipeline that stops would run nothing: what the steps made would be gone for nothing. */
+function requireCause({ definition, steps }: JobGraph, again: readonly string[]): void {
+  const failed = steps.find(({ name, state }) => state === 'failed' && !again.includes(name))
+  if (definition.on_failure !== 'stop' || failed === undefined) return
+  const detail = `The job stopped for its step ${failed.name}. Run that again first, or all that failed.`
+  throw new Problem('conflict', { detail })
 }
 
 /** What did not begin because the job stopped is looked at anew: what it stopped for may end well now. */

@@ -12,11 +12,18 @@ const task: EndedTask = {
   attemptsMax: 5,
   backoff: { initial_ms: 100, max_ms: 1_000 },
 }
-const settle = (outcome: EndedOutcome, more: { winding?: boolean; random?: number; attempt?: number } = {}) =>
-  toSettlement({ ...task, attempt: more.attempt ?? task.attempt }, outcome, {
-    winding: more.winding ?? false,
-    random: () => more.random ?? 0.5,
-  })
+const settle = (
+  outcome: EndedOutcome,
+  more: { winding?: boolean; random?: number; attempt?: number; attemptsMax?: number } = {},
+) =>
+  toSettlement(
+    { ...task, attempt: more.attempt ?? task.attempt, attemptsMax: more.attemptsMax ?? task.attemptsMax },
+    outcome,
+    {
+      winding: more.winding ?? false,
+      random: () => more.random ?? 0.5,
+    },
+  )
 const retry = { kind: 'retry', code: 'processor_crashed', detail: 'no', durationMs: 1 } as const
 const done: Extract<EndedOutcome, { kind: 'done' }> = { kind: 'done', outputs: [], result: { a: 1 }, durationMs: 1.4 }
 
@@ -53,6 +60,11 @@ describe('the move of a task', () => {
     const delays = [1, 2, 3, 4].map((attempt) => settle(away, { attempt, random: 0 }))
     expect(delays).toMatchObject([2_000, 4_000, 8_000, 16_000].map((delayMs) => ({ to: 'delayed', delayMs })))
     expect(settle({ ...away, afterMs: 10 })).toMatchObject({ delayMs: 10 })
+  })
+
+  it('waits no longer than an hour for it, however many attempts there are', () => {
+    const away = { ...retry, code: 'storage_unavailable' } as const
+    expect(settle(away, { attempt: 19, attemptsMax: 20, random: 0 })).toMatchObject({ delayMs: 3_600_000 })
   })
 
   it('is death when the attempts are used, or none will help', () => {

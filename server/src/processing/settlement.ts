@@ -31,9 +31,9 @@ const outages: ReadonlySet<StoredProblem['code']> = new Set([
   'overloaded',
   'disk_full',
 ])
-/** Doubled with each attempt: five attempts span half a minute at least. */
-const outageMs = 2_000
-/** What a retry may ask for at most; the job's owner waits. */
+/** The least wait for them, doubled with each attempt: five attempts span half a minute at least. */
+const outageDelayMsMin = 2_000
+/** A retry waits no longer, whatever it asks for: the job's owner waits with it. */
 const retryAfterMsMax = 60 * 60_000
 
 /**
@@ -94,7 +94,7 @@ function settleDone(fence: TaskFence, outcome: Extract<TaskOutcome, { kind: 'don
 
 /**
  * Full jitter (Brooker 2015): anywhere below the exponential bound, so that a herd spreads out. When a part of the
- * installation is away, and not less than so much: it comes back in its own time, whatever the task is.
+ * installation is away it is that much on top of a least wait: it comes back in its own time, whatever the task is.
  */
 function delayMs(
   task: EndedTask,
@@ -103,8 +103,9 @@ function delayMs(
 ): number {
   if (afterMs !== undefined) return Math.min(retryAfterMsMax, Math.max(0, Math.round(afterMs)))
   const { initial_ms: initialMs, max_ms: maxMs } = task.backoff
-  const leastMs = outages.has(code) ? outageMs * 2 ** (task.attempt - 1) : 0
-  return Math.round(leastMs + random() * Math.min(maxMs, initialMs * 2 ** (task.attempt - 1)))
+  const doubled = 2 ** (task.attempt - 1)
+  const leastMs = outages.has(code) ? Math.min(retryAfterMsMax, outageDelayMsMin * doubled) : 0
+  return Math.round(leastMs + random() * Math.min(maxMs, initialMs * doubled))
 }
 
 const toProblem = (code: StoredProblem['code'], detail: string): StoredProblem => ({

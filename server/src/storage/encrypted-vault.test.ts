@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { systemIds } from '../platform/ids.ts'
 import { silentLog } from '../platform/log.ts'
+import { Problem } from '../platform/problem.ts'
 import { createVault, partKeyOf } from './encrypted-vault.ts'
 import { storedSizeOf } from './encryption.ts'
 import type { Manifest } from './manifest.ts'
@@ -144,6 +145,26 @@ test('a put whose answer was lost leaves nothing behind', async () => {
   })
   await expect(write(randomBytes(100))).rejects.toThrow('The answer was lost')
   expect(store.objects.size).toBe(0)
+})
+
+test('content that a store never asked for is closed all the same', async () => {
+  const away = vaultOn({
+    ...store,
+    put: async () => {
+      throw new Problem('storage_unavailable')
+    },
+  })
+  const closed = Promise.withResolvers<void>()
+  async function* content(): AsyncGenerator<Buffer> {
+    try {
+      yield* inPieces(randomBytes(100_000), 9_999)
+    } finally {
+      closed.resolve()
+    }
+  }
+  const writing = away.write({ tenantId: 7, content: content(), folder: 'files', sizeBytesMax: 1_000_000 })
+  await expect(writing).rejects.toMatchObject({ code: 'storage_unavailable' })
+  await closed.promise
 })
 
 test('a store that keeps less than it was given is found out', async () => {

@@ -90,9 +90,12 @@ export function createVault(options: VaultOptions): Vault {
     const { content, onSize, partSizeBytes } = encrypt
     const bytesMax = Math.min(wholeBytesMax, partSizeBytes)
     const gathered = await gather(content, { bytesMax, onSize, signal })
-    return 'whole' in gathered
-      ? putWhole(storeKey, gathered.whole, encrypt, signal)
-      : putStream(storeKey, { ...encrypt, content: gathered.pieces }, signal)
+    if ('whole' in gathered) return putWhole(storeKey, gathered.whole, encrypt, signal)
+    try {
+      return await putStream(storeKey, { ...encrypt, content: gathered.pieces }, signal)
+    } finally {
+      gathered.close() // A store that is away asks for no piece.
+    }
   }
 
   const putWhole = async (

@@ -48,6 +48,21 @@ it('closes content that is refused or fails, and passes its error', async () => 
   expect(closed).toBe(2)
 })
 
+it('closes content of which nobody has read a piece', async () => {
+  const closed = Promise.withResolvers<void>()
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    try {
+      for (;;) yield Buffer.alloc(600)
+    } finally {
+      closed.resolve()
+    }
+  }
+  const gathered = await gather(endless(), free)
+  if ('whole' in gathered) throw new Error('it has no end')
+  gathered.close()
+  await closed.promise
+})
+
 it('stops waiting for silent content when it is told to', async () => {
   async function* silent(): AsyncGenerator<Uint8Array> {
     yield Buffer.alloc(10)

@@ -6,8 +6,12 @@ import { untilAborted } from './abortable.ts'
 
 export type Gathered =
   | { readonly whole: Buffer }
-  /** What was gathered and what follows, once. */
-  | { readonly pieces: AsyncIterable<Uint8Array> }
+  | {
+      /** What was gathered and what follows, once. */
+      readonly pieces: AsyncIterable<Uint8Array>
+      /** Gives up the content, whether or not anybody has begun to read the pieces; does nothing at its end. */
+      readonly close: () => void
+    }
 
 export interface GatherOptions {
   bytesMax: number
@@ -25,21 +29,22 @@ export async function gather(
   const source = content[Symbol.asyncIterator]()
   const pieces: Buffer[] = []
   let sizeBytes = 0
+  // Not awaited: a generator that hangs in next() would not answer return() either.
+  const close = (): void => void source.return?.().catch(() => {})
   try {
     for (;;) {
       const step = await untilAborted(source.next(), signal)
       if (step.done === true) return { whole: joined(pieces, sizeBytes) }
       sizeBytes += step.value.length
       onSize(sizeBytes)
-      if (sizeBytes > bytesMax) return { pieces: resume(pieces, step.value, source) }
+      if (sizeBytes > bytesMax) return { pieces: resume(pieces, step.value, source), close }
       // Copied, because a piece ends with the next one.
       const copy = Buffer.allocUnsafeSlow(step.value.length)
       copy.set(step.value)
       pieces.push(copy)
     }
   } catch (error) {
-    // Not awaited: a generator that hangs in next() would not answer return() either.
-    source.return?.().catch(() => {})
+    close()
     throw error
   }
 }
@@ -62,14 +67,10 @@ async function* resume(
   next: Uint8Array,
   source: AsyncIterator<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    for (const piece of gathered) {
-      yield piece
-      releaseBytes(piece)
-    }
-    yield next
-    for (let step = await source.next(); step.done !== true; step = await source.next()) yield step.value
-  } finally {
-    await source.return?.()
+  for (const piece of gathered) {
+    yield piece
+    releaseBytes(piece)
   }
+  yield next
+  for (let step = await source.next(); step.done !== true; step = await source.next()) yield step.value
 }
