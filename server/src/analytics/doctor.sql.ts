@@ -85,12 +85,7 @@ export const findTasksWithoutObject = (sql: Sql): Promise<Finding> =>
   )
 
 export const findExpiredLeases = (sql: Sql): Promise<Finding> =>
-  find(
-    sql,
-    'job',
-    `select job_id || ' ' || step from task
-     where state in ('dispatched', 'running') and lease_until < now() - interval '30 seconds'`,
-  )
+  find(sql, 'job', `select job_id || ' ' || step from task_in_flight where lease_until < now() - interval '30 seconds'`)
 
 export const findJobsWithoutTasks = (sql: Sql): Promise<Finding> =>
   find(

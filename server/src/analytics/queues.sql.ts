@@ -54,7 +54,7 @@ export async function listQueuedTenants(sql: Sql, pool: number, limit: number): 
           order by t.rank limit ${backlogCountMax}) x) q
        group by b.tenant_id
      ), flying as (
-       select tenant_id, count(*) as count from task where state in ('dispatched', 'running') and pool = $1 group by tenant_id
+       select tenant_id, count(*) as count from task_in_flight where pool = $1 group by tenant_id
      )
      select coalesce(w.tenant_id, f.tenant_id) as tenant_id, coalesce(w.count, 0)::int as backlog,
        coalesce(f.count, 0)::int as in_flight,

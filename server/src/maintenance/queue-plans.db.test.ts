@@ -74,7 +74,7 @@ const load = `
 const backlog = 'task by task_backlog'
 const byId = 'task by task_pkey'
 const byJob = 'task by task_job_id_step_ordinal_key'
-const byLease = 'task by task_lease'
+const byRunning = 'task by task_running'
 const byReady = 'task by task_ready'
 const jobById = 'job by job_pkey'
 const stepByJob = 'job_step by job_step_pkey'
@@ -118,7 +118,7 @@ const gates: Gate[] = [
         leadership,
       }),
   },
-  { name: 'in flight', by: [byLease], run: (sql) => scheduler.countInFlight(sql, [hugeJob, ...smallJobs]) },
+  { name: 'in flight', by: [byReady, byRunning], run: (sql) => scheduler.countInFlight(sql, [hugeJob, ...smallJobs]) },
   {
     name: 'claim',
     by: [byId, jobById, stepByJob, 'file by file_pkey', 'file_version by file_version_file_id_number_key'],
@@ -166,11 +166,11 @@ const gates: Gate[] = [
   },
   {
     name: 'going on',
-    by: [backlog, byReady, byLease],
+    by: [backlog, byReady, byRunning],
     run: (sql) => task.listContinuing(sql, 0, [{ tenantId: hugeJob, lane: 1, count: 3 }]),
   },
-  { name: 'requeue', by: [byLease, byId], run: (sql) => scheduler.requeueExpired(sql, 5_000) },
-  { name: 'lost workers', by: [byLease], run: (sql) => scheduler.listLost(sql, 100) },
+  { name: 'requeue', by: [byReady, byId], run: (sql) => scheduler.requeueExpired(sql, 5_000) },
+  { name: 'lost workers', by: [byRunning], run: (sql) => scheduler.listLost(sql, 100) },
   { name: 'promote', by: ['task by task_delayed', byId], run: (sql) => scheduler.promoteDelayed(sql, 1_000) },
   {
     name: 'expand',
@@ -194,10 +194,10 @@ const gates: Gate[] = [
   { name: 'depth of the pg queue', by: [byReady], run: (sql) => countReady(sql, 0) },
   {
     name: 'cancel',
-    by: ['task by task_waiting', 'task by task_held', byId],
+    by: ['task by task_waiting', 'task by task_held', byReady, byId],
     run: (sql) => task.cancelIdleTasks(sql, [hugeJob, ...smallJobs], 5_000),
   },
-  { name: 'hold', by: ['task by task_waiting', byId], run: (sql) => task.holdTasks(sql, hugeJob, 5_000) },
+  { name: 'hold', by: ['task by task_waiting', byReady, byId], run: (sql) => task.holdTasks(sql, hugeJob, 5_000) },
   { name: 'let go', by: ['task by task_held', byId], run: (sql) => task.releaseTasks(sql, hugeJob, 5_000) },
   {
     name: 'jobs to be wound up, moved or split',
@@ -209,6 +209,7 @@ const gates: Gate[] = [
       stepByJob,
       'task by task_waiting',
       'task by task_held',
+      byReady,
     ],
     run: async (sql) => {
       await pinPlans(sql)
@@ -217,7 +218,7 @@ const gates: Gate[] = [
   },
   {
     name: 'tasks of cancelled jobs that still run',
-    by: ['job by job_winding', byJob, byLease],
+    by: ['job by job_winding', byJob, byRunning],
     run: (sql) => scheduler.listAbandoned(sql, 4_000, 100),
   },
   {
@@ -227,7 +228,7 @@ const gates: Gate[] = [
   },
   {
     name: 'demand',
-    by: [backlog, byLease],
+    by: [backlog, byReady, byRunning],
     run: async (sql) => {
       await pinPlans(sql)
       await scheduler.writeDemand(sql, 0, 50)

@@ -60,8 +60,7 @@ export async function countInFlight(
   tenantIds: readonly number[],
 ): Promise<{ tenant_id: number; count: number }[]> {
   const { rows } = await sql.query<{ tenant_id: number; count: number }>(
-    `select tenant_id, count(*)::int as count from task
-     where state in ('dispatched', 'running') and tenant_id = any($1::bigint[]) group by tenant_id`,
+    `select tenant_id, count(*)::int as count from task_in_flight where tenant_id = any($1::bigint[]) group by tenant_id`,
     [tenantIds],
   )
   return rows
@@ -111,7 +110,7 @@ export async function promoteDelayed(sql: Sql, limit: number): Promise<number> {
 export async function expireLeases(sql: Sql, which: 'dispatched' | 'all'): Promise<number> {
   const { rowCount } = await sql.query(
     `update task set lease_until = now() - interval '1 ms'
-     where state in ('dispatched', 'running') and (state = 'dispatched' or $1)`,
+     where id = any(array(select id from task_in_flight where state = 'dispatched' or $1))`,
     [which === 'all'],
   )
   return rowCount
@@ -136,7 +135,7 @@ const endedColumns = `t.id, t.lease_epoch, t.tenant_id, t.job_id, t.step, t.ordi
 export async function listLost(sql: Sql, limit: number): Promise<EndedTaskRow[]> {
   const { rows } = await sql.query<EndedTaskRow>(
     `select ${endedColumns} from task t
-     where t.state in ('dispatched', 'running') and t.lease_until < now() and t.state = 'running'
+     where t.state = 'running' and t.lease_until < now()
      order by t.lease_until limit $1`,
     [limit],
   )
@@ -154,7 +153,8 @@ export async function listUnfinished(
   const { rows } = await sql.query<{ job_id: number; kind: UnfinishedJob['kind'] }>(
     `(select j.id as job_id, 'winding' as kind from job j
       where j.cancel_requested_at is not null and j.finished_at is null
-        and ((select t.id from task t where t.job_id = j.id and t.state in ('delayed', 'queued', 'dispatched') limit 1) is not null
+        and ((select t.id from task t where t.job_id = j.id and t.state in ('delayed', 'queued') limit 1) is not null
+          or (select t.id from task t where t.state = 'dispatched' and t.job_id + 0 = j.id limit 1) is not null
           or (select t.id from task t where t.job_id = j.id and t.state = 'blocked' limit 1) is not null
           or (select s.name from job_step s where s.job_id = j.id and s.expanded_to is not null limit 1) is not null
           or (select s.name from job_step s where s.job_id = j.id and s.tasks_pending > 0 limit 1) is null)
@@ -192,8 +192,7 @@ export async function writeDemand(sql: Sql, pool: number, slots: number): Promis
            (select t.cost_ms, t.run_at from task t where t.state = 'queued' and t.pool = $1 and t.lane = b.lane
               and t.tenant_id = b.tenant_id order by t.rank limit ${demandCountMax}) x) q
      ), flying as (
-       select tenant_id, count(*) as count, sum(cost_ms) as cost_ms from task
-       where state in ('dispatched', 'running') and pool = $1 group by tenant_id
+       select tenant_id, count(*) as count, sum(cost_ms) as cost_ms from task_in_flight where pool = $1 group by tenant_id
      ), tenants as (
        select coalesce(w.tenant_id, f.tenant_id) as tenant_id, coalesce(w.count, 0) as waiting, coalesce(f.count, 0) as flying,
          coalesce(w.cost_ms, 0) + coalesce(f.cost_ms, 0) as cost_ms, w.oldest

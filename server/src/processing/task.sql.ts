@@ -236,8 +236,8 @@ export async function listContinuing(sql: Sql, pool: number, wishes: readonly Co
            union all
            (select q.id from task q where q.state = 'queued' and q.pool = $1 and q.lane = l.lane and q.tenant_id = w.tenant_id
               and l.lane < w.lane order by q.rank limit 1)) waiting)
-       and (coalesce(s.running_max, 1000000) >= 1000000 or s.running_max >= w.count + (select count(*) from task f
-         where f.state in ('dispatched', 'running') and f.tenant_id = w.tenant_id))`,
+       and (coalesce(s.running_max, 1000000) >= 1000000 or s.running_max >= w.count + (select count(*) from task_in_flight f
+         where f.tenant_id = w.tenant_id))`,
     [pool, wishes.map(({ tenantId }) => tenantId), wishes.map(({ lane }) => lane), wishes.map(({ count }) => count)],
   )
   return rows.map(({ tenant_id: tenantId }) => tenantId)

@@ -67,7 +67,7 @@ export async function takeBackOffered(sql: Sql, of: { pool: number } | { tenantI
   const [column, value] = 'pool' in of ? ['pool', of.pool] : ['tenant_id', of.tenantId]
   await sql.query(
     `update task set state = 'queued', lease_until = null where id = any(array(
-       select id from task where state in ('dispatched', 'running') and state = 'dispatched' and ${column} = $1
+       select id from task where state = 'dispatched' and ${column} = $1
        for update skip locked))`,
     [value],
   )
