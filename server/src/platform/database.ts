@@ -28,6 +28,8 @@ export interface Tx extends Sql {
 export interface TxOptions {
   /** Client-side bound on the whole transaction; the connection is thrown away when it passes. */
   timeoutMs?: number
+  /** What holds in it beside what belongs to its kind. */
+  settings?: readonly Setting[]
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   tenantScope,
   type Database,
   type QueryResult,
+  type Setting,
   type Sql,
   type Tx,
 } from './database.ts'
@@ -41,10 +42,10 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
     },
   })
 
-  const transaction = <T>(opening: string | undefined, work: (tx: Tx) => Promise<T>): Promise<T> =>
+  const transaction = <T>(settings: readonly Setting[], work: (tx: Tx) => Promise<T>): Promise<T> =>
     retryConflicts(() =>
       db.transaction(async (raw) => {
-        if (opening !== undefined) await raw.query(opening)
+        if (settings.length > 0) await raw.query(settingSql(settings))
         const sql = sqlOn(raw, 'transaction')
         const guard = createTransactionGuard()
         const failures: unknown[] = []
@@ -74,11 +75,11 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
     durability: 'survives a crash of the process, not a power cut (no fsync); meant for one machine and for trying out',
     version: rows[0]?.server_version.split(' ')[0] ?? 'unknown',
     ...sqlOn(db, 'alone'),
-    withTenant: (tenantId, work) => transaction(settingSql(tenantScope(tenantId)), work),
+    withTenant: (tenantId, work, { settings = [] } = {}) => transaction([...settings, ...tenantScope(tenantId)], work),
     ofTenant: (tenantId) => ({
-      query: (text, values) => transaction(settingSql(tenantScope(tenantId)), (tx) => tx.query(text, values)),
+      query: (text, values) => transaction(tenantScope(tenantId), (tx) => tx.query(text, values)),
     }),
-    asSystem: (work) => transaction(undefined, work),
+    asSystem: (work, { settings = [] } = {}) => transaction(settings, work),
     script: async (text) => {
       await db.exec(text)
       await statements.forget()

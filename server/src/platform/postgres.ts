@@ -115,11 +115,11 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     work: (tx: Tx) => Promise<T>,
     txOptions: TxOptions & { alone?: boolean } = {},
   ): Promise<T> => {
-    const { timeoutMs = queryTimeoutMsDefault, alone = false } = txOptions
+    const { timeoutMs = queryTimeoutMsDefault, settings = [], alone = false } = txOptions
     return retryConflicts(() =>
       lend(timeoutMs, (client) =>
         transactionOn(client, {
-          opening: `begin; ${settingSql([...serverSideBounds(timeoutMs), ...scope])}`,
+          opening: `begin; ${settingSql([...serverSideBounds(timeoutMs), ...settings, ...scope])}`,
           work,
           alone,
           run: (text, values) => run(client, text, values),

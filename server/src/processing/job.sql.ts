@@ -146,18 +146,6 @@ export async function insertJobs(sql: Sql, jobs: readonly ReservedJob[]): Promis
   )
 }
 
-/**
- * For the rest of a transaction over hundreds of jobs, for which the planner would rather read whole tables. What has been
- * switched off counts as very dear, and what is dear would be compiled, which takes longer than it runs.
- */
-export async function keepToIndexes(sql: Sql): Promise<void> {
-  await sql.query(
-    `select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`,
-    [],
-  )
-}
-
 /** Live jobs are being cancelled from here on; the canceller does the rest. Answers how many that concerns. */
 export async function requestCancel(sql: Sql, tenantId: number, jobIds: readonly number[]): Promise<number> {
   const { rowCount } = await sql.query(

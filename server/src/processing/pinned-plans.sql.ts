@@ -1,4 +1,4 @@
-import type { Sql } from '../platform/database.ts'
+import type { Setting, Sql } from '../platform/database.ts'
 
 /**
  * For the rest of the transaction: tables that have just been filled have no statistics, and a plan that was made while
@@ -11,3 +11,17 @@ export async function pinPlans(sql: Sql): Promise<void> {
        set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`,
   )
 }
+
+/**
+ * For transactions that reach every row by an index, be it one job or hundreds: plans are made once for all values, since
+ * making one takes longer than running it. What has been switched off the planner would rather do while tables are small or
+ * without statistics, and such a plan would be kept when they have grown.
+ */
+export const indexedPlans: readonly Setting[] = [
+  ['plan_cache_mode', 'force_generic_plan'],
+  ['enable_seqscan', 'off'],
+  ['enable_bitmapscan', 'off'],
+  ['enable_hashjoin', 'off'],
+  ['enable_mergejoin', 'off'],
+  ['jit', 'off'],
+]

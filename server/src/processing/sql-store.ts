@@ -11,6 +11,7 @@ import type { PipelineDefinition } from './definition.ts'
 import type { EngineFile, EngineStore, EngineTx, JobEffects, Settlement, StepOutput } from './engine-store.ts'
 import * as jobs from './job.sql.ts'
 import { sealMembers } from './member-files.ts'
+import { indexedPlans } from './pinned-plans.sql.ts'
 import type { Pipelines } from './pipelines.ts'
 import { foundTextLengthMax } from './settlement.ts'
 import * as tasks from './task.sql.ts'
@@ -29,8 +30,6 @@ export interface SqlEngineStore extends EngineStore {
 
 /** Definitions that are kept; what a busy installation uses at once. */
 const definitionsCountMax = 1_000
-/** More than reports ever bring together: jobs that are wound up in sets. */
-const manyJobsCount = 100
 
 export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
   const { database } = deps
@@ -60,7 +59,7 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
 
   return {
     within,
-    transaction: (work) => database.asSystem((tx) => work(within(tx))),
+    transaction: (work) => database.asSystem((tx) => work(within(tx)), { settings: indexedPlans }),
     // Outside a transaction of ours nobody else runs them again: a claim holds its tasks while it waits for steps and jobs,
     // which two claims may meet in different orders.
     claimTasks: async (claim) =>
@@ -112,7 +111,6 @@ type JobStatements =
 const jobStatements = (tx: Tx): Pick<EngineTx, JobStatements> => ({
   insertJob: (job) => jobs.insertJob(tx, job),
   async openJobs(jobIds) {
-    if (jobIds.length > manyJobsCount) await jobs.keepToIndexes(tx)
     // In one write, as the first of a transaction together with what begins it. The server takes them one after the other,
     // so that the others are read under the locks of the first.
     const [locked, steps, files] = await Promise.all([
