@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Sql } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import { cancelPending, endItems, listPending, putBack, startItems } from '../processing/batches/batch.sql.ts'
+import * as jobFile from '../processing/job-file.sql.ts'
 import * as job from '../processing/job.sql.ts'
 import { pinPlans } from '../processing/pinned-plans.sql.ts'
 import * as task from '../processing/task.sql.ts'
@@ -162,7 +163,7 @@ const gates: Gate[] = [
       'file by Seq Scan',
       'file_version by Seq Scan',
     ],
-    run: (sql) => job.listJobFiles(sql, smallJobs),
+    run: (sql) => jobFile.listJobFiles(sql, smallJobs),
   },
   {
     name: 'going on',

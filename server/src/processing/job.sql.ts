@@ -1,20 +1,10 @@
-// Statements over jobs, their steps, outputs and file.
+// Statements over jobs, their steps and events.
 
 import type { JobState, StepState } from '@millrace/contract'
-import type { ValidationState } from '../files/clearance.ts'
 import type { Sql, Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { PipelineDefinition } from './definition.ts'
-import type {
-  ChangedJob,
-  EngineEvent,
-  EngineJob,
-  EngineStep,
-  FileVerdict,
-  NewJob,
-  NewOutput,
-  StoredProblem,
-} from './engine-store.ts'
+import type { ChangedJob, EngineEvent, EngineJob, EngineStep, NewJob, StoredProblem } from './engine-store.ts'
 
 /** Statements without an answer go with the next one, or with the commit. */
 type Sending = Pick<Tx, 'send'>
@@ -238,21 +228,6 @@ export async function listJobSteps(sql: Sql, jobIds: readonly number[]): Promise
     .toSorted((a, b) => a.jobId - b.jobId || a.position - b.position)
 }
 
-export interface JobFileRow {
-  job_id: RowId<'job'>
-  file_id: number
-  name: string
-  content_type: string
-  size_bytes: number
-  sha256: string
-  object_id: string
-  metadata: Record<string, unknown>
-  found: Record<string, unknown>
-  depth: number
-  state: ValidationState
-  current: boolean
-}
-
 /** Whether results up to its end have been deleted: migrations/0015. */
 export async function isForgotten(sql: Sql, jobId: number): Promise<boolean> {
   const { rowCount } = await sql.query(
@@ -261,20 +236,6 @@ export async function isForgotten(sql: Sql, jobId: number): Promise<boolean> {
     [jobId],
   )
   return rowCount > 0
-}
-
-/** The file of each job as it was at the job's version; nothing for one that was erased. */
-export async function listJobFiles(sql: Sql, jobIds: readonly number[]): Promise<JobFileRow[]> {
-  const { rows } = await sql.query<JobFileRow>(
-    `select j.id as job_id, f.id as file_id, f.name, v.content_type, v.size_bytes, v.sha256, v.object_id, f.metadata, f.found,
-       f.depth, f.version = j.file_version as current,
-       case when f.version = j.file_version then f.state else coalesce(v.state, 'quarantined') end as state
-     from job j join file f on f.id = j.file_id
-       join file_version v on v.file_id = j.file_id and v.number = j.file_version
-     where j.id = any($1::bigint[])`,
-    [jobIds],
-  )
-  return rows
 }
 
 /** A step that has ended gets its end, one that has not loses it. */
@@ -330,81 +291,6 @@ export function updateJobs(tx: Sending, jobs: readonly ChangedJob[]): void {
   )
 }
 
-export function insertOutputs(tx: Sending, outputs: readonly NewOutput[]): void {
-  tx.send(
-    `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id, processor,
-       processor_version, made_from)
-     select o.*, array(select f ->> 'objectId' from task t, jsonb_array_elements(coalesce(t.input -> 'files', '[]')) f
-       where t.id = o.task_id)
-     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
-       $9::text[], $10::text[], $11::int[]) as o(tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256,
-       object_id, processor, processor_version)`,
-    [
-      outputs.map(({ tenantId }) => tenantId),
-      outputs.map(({ jobId }) => jobId),
-      outputs.map(({ taskId }) => taskId),
-      outputs.map(({ step }) => step),
-      outputs.map(({ name }) => name),
-      outputs.map(({ contentType }) => contentType),
-      outputs.map(({ object }) => object.sizeBytes),
-      outputs.map(({ object }) => object.sha256),
-      outputs.map(({ object }) => object.objectId),
-      outputs.map(({ processor }) => processor),
-      outputs.map(({ processorVersion }) => processorVersion),
-    ],
-  )
-}
-
-export async function findOutputNames(sql: Sql, jobId: number, names: readonly string[]): Promise<string[]> {
-  const { rows } = await sql.query<{ name: string }>(
-    'select name from output where job_id = $1 and name = any($2::text[])',
-    [jobId, names],
-  )
-  return rows.map(({ name }) => name)
-}
-
-export interface StepOutputRow {
-  id: number
-  job_id: RowId<'job'>
-  step: string
-  name: string
-  content_type: string
-  size_bytes: number
-  sha256: string
-  object_id: string
-}
-
-/** In the order in which they were made, so many of each step at most. */
-export async function listStepOutputs(
-  sql: Sql,
-  of: readonly { jobId: number; step: string }[],
-  limit: number,
-): Promise<StepOutputRow[]> {
-  const { rows } = await sql.query<StepOutputRow>(
-    `select o.* from unnest($1::bigint[], $2::text[]) as w(job_id, step) cross join lateral (
-       select o.id, o.job_id, o.step, o.name, o.content_type, o.size_bytes, o.sha256, o.object_id from output o
-       where o.job_id = w.job_id and o.step = w.step order by o.id limit $3) o`,
-    [of.map(({ jobId }) => jobId), of.map(({ step }) => step), limit],
-  )
-  return rows
-}
-
-export interface OutputsCountRow {
-  job_id: RowId<'job'>
-  step: string
-  count: number
-  size_bytes: number
-}
-
-export async function countOutputs(sql: Sql, jobIds: readonly number[]): Promise<OutputsCountRow[]> {
-  const { rows } = await sql.query<OutputsCountRow>(
-    `select job_id, step, count(*)::int as count, sum(size_bytes)::bigint as size_bytes from output
-     where job_id = any($1::bigint[]) group by job_id, step`,
-    [jobIds],
-  )
-  return rows
-}
-
 export function insertEvents(tx: Sending, events: readonly EngineEvent[]): void {
   tx.send(
     `insert into outbox (tenant_id, type, job_id, file_id, data)
@@ -432,71 +318,3 @@ export async function findDefinitions(
 }
 
 // What a job changes of its file: only while its version is the newest, but for the verdict, which every version has.
-
-export async function setFileState(
-  sql: Sql,
-  file: FileVerdict & { fileId: number; version: number },
-): Promise<boolean> {
-  const { rowCount } = await sql.query(
-    `with superseded as (
-       update file_version v set state = $3, verdict = $4::jsonb from file f
-       where f.id = $1 and f.version <> $2 and v.file_id = f.id and v.number = $2
-     )
-     update file set state = $3, verdict = $4::jsonb where id = $1 and version = $2 and state <> $3`,
-    [file.fileId, file.version, file.state, toJson(file.problem)],
-  )
-  return rowCount > 0
-}
-
-/** Whether search must not tell of the file: it is not cleared, or lies in the trash. */
-export async function isHidden(sql: Sql, fileId: number): Promise<boolean> {
-  const { rows } = await sql.query<{ hidden: boolean }>(
-    `select state <> 'available' or deleted_at is not null as hidden from file where id = $1`,
-    [fileId],
-  )
-  return rows[0]?.hidden ?? true
-}
-
-export function addFound(tx: Sending, file: { fileId: number; version: number; step: string; found: unknown }): void {
-  tx.send(`update file set found = found || jsonb_build_object($3::text, $4::jsonb) where id = $1 and version = $2`, [
-    file.fileId,
-    file.version,
-    file.step,
-    JSON.stringify(file.found),
-  ])
-}
-
-export function setStorageClass(tx: Sending, file: { fileId: number; version: number; storageClass: string }): void {
-  tx.send('update file set storage_class = $3 where id = $1 and version = $2', [
-    file.fileId,
-    file.version,
-    file.storageClass,
-  ])
-}
-
-export interface IndexedFileRow {
-  name: string
-  content_type: string
-  metadata: Record<string, unknown>
-  found: Record<string, unknown>
-  /** In the trash, or not cleared. */
-  hidden: boolean
-  body: string
-}
-
-/** What is to be found of a file: the text of the job's steps in their order, as much as an index takes. */
-export async function findIndexedFile(
-  sql: Sql,
-  file: { fileId: number; version: number; jobId: number; textLengthMax: number },
-): Promise<IndexedFileRow | undefined> {
-  const { rows } = await sql.query<IndexedFileRow>(
-    `select f.name, f.content_type, f.metadata, f.found, f.deleted_at is not null or f.state <> 'available' as hidden,
-       coalesce((select left(string_agg(t.found_text, E'\\n' order by t.before), $4) from (
-         select r.found_text, sum(length(r.found_text)) over (order by s.position, r.ordinal) - length(r.found_text) as before
-         from task_result r join job_step s on s.job_id = r.job_id and s.name = r.step
-         where r.job_id = $3 and r.found_text is not null) t where t.before < $4), '') as body
-     from file f where f.id = $1 and f.version = $2`,
-    [file.fileId, file.version, file.jobId, file.textLengthMax],
-  )
-  return rows[0]
-}

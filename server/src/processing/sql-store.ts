@@ -9,8 +9,10 @@ import { insertObjects } from '../storage/object.sql.ts'
 import type { Quota } from '../tenants/quota.ts'
 import type { PipelineDefinition } from './definition.ts'
 import type { EngineFile, EngineStore, EngineTx, JobEffects, Settlement, StepOutput } from './engine-store.ts'
+import * as jobFiles from './job-file.sql.ts'
 import * as jobs from './job.sql.ts'
 import { sealMembers } from './member-files.ts'
+import * as outputs from './output.sql.ts'
 import { indexedPlans } from './pinned-plans.sql.ts'
 import type { Pipelines } from './pipelines.ts'
 import { foundTextLengthMax } from './settlement.ts'
@@ -116,27 +118,29 @@ const jobStatements = (tx: Tx): Pick<EngineTx, JobStatements> => ({
     const [locked, steps, files] = await Promise.all([
       jobs.lockJobs(tx, jobIds),
       jobs.listJobSteps(tx, jobIds),
-      jobs.listJobFiles(tx, jobIds),
+      jobFiles.listJobFiles(tx, jobIds),
     ])
     return { jobs: locked, steps, files: files.map(toEngineFile) }
   },
   isForgotten: (jobId) => jobs.isForgotten(tx, jobId),
-  listFiles: async (jobIds) => (await jobs.listJobFiles(tx, jobIds)).map(toEngineFile),
+  listFiles: async (jobIds) => (await jobFiles.listJobFiles(tx, jobIds)).map(toEngineFile),
   updateSteps: async (steps) => {
     if (steps.length > 0) jobs.updateSteps(tx, steps)
   },
   updateJobs: async (rows) => {
     if (rows.length > 0) jobs.updateJobs(tx, rows)
   },
-  insertOutputs: async (outputs) => {
-    const objects = outputs.map(({ object }) => object)
-    await insertObjects(tx, objects)
-    jobs.insertOutputs(tx, outputs)
+  insertOutputs: async (made) => {
+    await insertObjects(
+      tx,
+      made.map(({ object }) => object),
+    )
+    outputs.insertOutputs(tx, made)
   },
-  findOutputNames: async (jobId, names) => new Set(await jobs.findOutputNames(tx, jobId, names)),
-  listOutputs: async (of, limit) => (await jobs.listStepOutputs(tx, of, limit)).map(toStepOutput),
+  findOutputNames: async (jobId, names) => new Set(await outputs.findOutputNames(tx, jobId, names)),
+  listOutputs: async (of, limit) => (await outputs.listStepOutputs(tx, of, limit)).map(toStepOutput),
   countOutputs: async (jobIds) =>
-    (await jobs.countOutputs(tx, jobIds)).map((row) => ({
+    (await outputs.countOutputs(tx, jobIds)).map((row) => ({
       jobId: row.job_id,
       step: row.step,
       count: row.count,
@@ -191,14 +195,14 @@ async function settleTasks(tx: Tx, settlements: readonly Settlement[]): Promise<
 function createEffects(tx: Tx, { quota, pipelines, searchIndex }: SqlStoreDependencies): JobEffects {
   return {
     async setFileState(file) {
-      const moved = await jobs.setFileState(tx, file)
-      if (moved) await searchIndex.hide(tx, file.fileId, await jobs.isHidden(tx, file.fileId))
+      const moved = await jobFiles.setFileState(tx, file)
+      if (moved) await searchIndex.hide(tx, file.fileId, await jobFiles.isHidden(tx, file.fileId))
       return moved
     },
-    addFound: async (file) => jobs.addFound(tx, file),
-    setStorageClass: async (file) => jobs.setStorageClass(tx, file),
+    addFound: async (file) => jobFiles.addFound(tx, file),
+    setStorageClass: async (file) => jobFiles.setStorageClass(tx, file),
     indexFile: async ({ tenantId, fileId, version, jobId, found }) => {
-      const row = await jobs.findIndexedFile(tx, { fileId, version, jobId, textLengthMax: foundTextLengthMax })
+      const row = await jobFiles.findIndexedFile(tx, { fileId, version, jobId, textLengthMax: foundTextLengthMax })
       if (row === undefined) return
       const { name, content_type: contentType, body, hidden } = row
       const metadata = { ...(found ?? row.found), ...row.metadata }
@@ -209,7 +213,7 @@ function createEffects(tx: Tx, { quota, pipelines, searchIndex }: SqlStoreDepend
   }
 }
 
-const toEngineFile = (row: jobs.JobFileRow): EngineFile => ({
+const toEngineFile = (row: jobFiles.JobFileRow): EngineFile => ({
   jobId: row.job_id,
   fileId: row.file_id,
   name: row.name,
@@ -224,7 +228,7 @@ const toEngineFile = (row: jobs.JobFileRow): EngineFile => ({
   current: row.current,
 })
 
-const toStepOutput = (row: jobs.StepOutputRow): StepOutput => ({
+const toStepOutput = (row: outputs.StepOutputRow): StepOutput => ({
   id: row.id,
   jobId: row.job_id,
   from: row.step,
