@@ -57,7 +57,7 @@ function StepItem({ step, job }: { step: StepResource; job: JobResource }) {
           <span className="step-tasks muted figures">{tasksText(step)}</span>
           <StepBar step={step} job={job} />
           <span className="step-time figures">{durationMs === null ? look.label : formatDuration(durationMs)}</span>
-          <Icon name="chevron" className="step-chevron" />
+          <Icon name="chevron" className="chevron" />
         </summary>
         {open && (
           <div className="step-body">

@@ -50,7 +50,7 @@ function Pipeline({ pipeline }: { pipeline: PipelineResource }) {
           </span>
           <span className="pipeline-accept muted sub">{pipeline.accept.join(', ') || 'any type'}</span>
           <Badge tone="neutral">{pipeline.built_in ? 'Built in' : `Version ${pipeline.version}`}</Badge>
-          <Icon name="chevron" className="step-chevron" />
+          <Icon name="chevron" className="chevron" />
         </summary>
         <div className="pipeline-body">
           <CopyButton text={pipeline.source} label="Copy source" />
