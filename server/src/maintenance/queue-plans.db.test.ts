@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Sql } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
-import { cancelPending, endItems, listPending, putBack, startItems } from '../processing/batches/batch.sql.ts'
+import { cancelPending, endItems, listPending, putBack, startItems } from '../processing/batches/batch-item.sql.ts'
 import * as jobFile from '../processing/job-file.sql.ts'
 import * as job from '../processing/job.sql.ts'
 import { pinPlans } from '../processing/pinned-plans.sql.ts'

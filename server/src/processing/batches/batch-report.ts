@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import type { BatchItemState, BatchReportFormat } from '@millrace/contract'
 import type { Database } from '../../platform/database.ts'
 import { writeParquet, type ParquetColumn, type ParquetValue } from '../../platform/parquet.ts'
-import { listItems, type ItemRow } from './batch.sql.ts'
+import { listItems, type ItemRow } from './batch-item.sql.ts'
 import { toItemResource } from './batch-resource.ts'
 
 const pageCount = 2_000

@@ -1,7 +1,8 @@
 import { lanes, type BatchItemResource, type BatchResource, type Lane } from '@millrace/contract'
 import { encodeId, type RowId } from '../../platform/ids.ts'
 import { toStoredProblem } from '../../platform/problem.ts'
-import type { BatchRow, ItemRow } from './batch.sql.ts'
+import type { ItemRow } from './batch-item.sql.ts'
+import type { BatchRow } from './batch.sql.ts'
 import type { BatchSource } from './batch-source.ts'
 
 /** A CHECK keeps the column within the list. */

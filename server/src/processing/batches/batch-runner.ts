@@ -23,27 +23,29 @@ import { requestCancel } from '../job.sql.ts'
 import type { BatchSource } from './batch-source.ts'
 import { toBatchEvent, laneOf } from './batch-resource.ts'
 import {
-  addCounts,
   cancelPending,
-  endBatch,
   endItems,
-  findBatch,
   hasEndedItems,
-  insertBatchEvent,
   insertQueried,
-  listLiveBatches,
   listPending,
   listRunningJobs,
-  lockBatch,
   putBack,
+  startItems,
+  type PendingItemRow,
+  type StartedItem,
+} from './batch-item.sql.ts'
+import {
+  addCounts,
+  endBatch,
+  findBatch,
+  insertBatchEvent,
+  listLiveBatches,
+  lockBatch,
   setPlanned,
   setRedriven,
   setStopping,
-  startItems,
   touchTold,
   type BatchRow,
-  type PendingItemRow,
-  type StartedItem,
 } from './batch.sql.ts'
 import { chunkItemsCount, chunksOf, itemsCountMax } from './batches.ts'
 import { enterLines } from './listed-items.ts'

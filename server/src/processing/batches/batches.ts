@@ -22,10 +22,10 @@ import type { Vault } from '../../storage/vault.ts'
 import type { PipelineStore } from '../pipelines.ts'
 import { pinPlans } from '../pinned-plans.sql.ts'
 import type { BatchSource } from './batch-source.ts'
+import { countQueried } from './batch-item.sql.ts'
 import {
   addCounts,
   countLiveBatches,
-  countQueried,
   findBatch,
   insertBatch,
   lockBatch,

@@ -1,7 +1,8 @@
 // Lines of a manifest become items: those that name a file wait to be started, the others have failed and say why.
 
 import type { Tx } from '../../platform/database.ts'
-import { insertItems, listKnownFiles, listNamedFiles, type ItemCounts, type NewItem } from './batch.sql.ts'
+import { insertItems, listKnownFiles, listNamedFiles, type NewItem } from './batch-item.sql.ts'
+import { type ItemCounts } from './batch.sql.ts'
 import type { ManifestEntry } from './manifest.ts'
 
 /** Enters the lines; answers how many items there are more of each state. */
