@@ -46,7 +46,7 @@ Settings, each by itself; without them the embedded part is used
   MILLRACE_PUBLIC_URL        where clients reach the server, when that is not host and port
   LOG_LEVEL                  debug, info (default), warn, error or silent
 
-docs/operating/README.md has the whole list. The first Ctrl-C stops in order, a second one at once.`
+docs/operating/settings.md has the whole list. The first Ctrl-C stops in order, a second one at once.`
 
 const stopDeadlineMs = 4_500
 
