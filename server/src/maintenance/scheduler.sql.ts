@@ -107,10 +107,12 @@ export async function promoteDelayed(sql: Sql, limit: number): Promise<number> {
   return rows[0]?.count ?? 0
 }
 
+/** The states are asked for twice, because a task may be claimed or end between the look and its turn. */
 export async function expireLeases(sql: Sql, which: 'dispatched' | 'all'): Promise<number> {
   const { rowCount } = await sql.query(
     `update task set lease_until = now() - interval '1 ms'
-     where id = any(array(select id from task_in_flight where state = 'dispatched' or $1))`,
+     where id = any(array(select id from task_in_flight where state = 'dispatched' or $1))
+       and (state = 'dispatched' or (state = 'running' and $1))`,
     [which === 'all'],
   )
   return rowCount

@@ -1,3 +1,5 @@
+import { expect, it } from 'vitest'
+import { testDatabaseUrl } from '../testing/database.ts'
 import { createEngineHouse } from '../processing/testing/engine-house.ts'
 import { describeSchedulerStore } from './scheduler-store.contract.ts'
 import { createSqlSchedulerStore } from './sql-scheduler-store.ts'
@@ -46,3 +48,44 @@ describeSchedulerStore('the duties’ store over the database', async () => {
     close: () => house.close(),
   }
 })
+
+// One session, as the embedded database has it, never meets another's lock.
+it.skipIf(testDatabaseUrl() === undefined)(
+  'the duties’ store ends no lease of what was claimed or taken back meanwhile',
+  async () => {
+    const house = await createEngineHouse({ maintained: false })
+    const { database, store } = house
+    try {
+      const tenantId = await house.addTenant()
+      const fileId = await house.addFile(tenantId)
+      const pipelineVersionId = await house.usePipeline(tenantId, oneStepDefinition)
+      const job = newJob({ tenantId, fileId, pipelineVersionId }, { lane: 1, tasksCount: 2 })
+      const jobId = await store.transaction((tx) => tx.insertJob(job))
+      await database.query(
+        `update task set state = 'dispatched', lease_epoch = 1, lease_until = now() + interval '1 hour' where job_id = $1`,
+        [jobId],
+      )
+      const expiring = await database.asSystem(async (tx) => {
+        await tx.query(`update task set state = 'running' where job_id = $1 and ordinal = 0`, [jobId])
+        await tx.query(`update task set state = 'queued', lease_until = null where job_id = $1 and ordinal = 1`, [
+          jobId,
+        ])
+        const running = Promise.allSettled([createSqlSchedulerStore(database).expireLeases('dispatched')])
+        const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+        await expect.poll(async () => (await database.query(waiting)).rowCount, { timeout: 20_000 }).toBe(1)
+        return { running }
+      })
+      expect(await expiring.running).toEqual([{ status: 'fulfilled', value: 0 }])
+      const { rows } = await database.query(
+        'select state, lease_until > now() as held from task where job_id = $1 order by ordinal',
+        [jobId],
+      )
+      expect(rows).toEqual([
+        { state: 'running', held: true },
+        { state: 'queued', held: null },
+      ])
+    } finally {
+      await house.close()
+    }
+  },
+)
