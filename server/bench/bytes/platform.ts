@@ -1,4 +1,4 @@
-// The platform as far as bytes pass through it: gateway, upload, encrypted disk store, content. No job runs.
+// The platform as far as bytes pass through it: gateway, upload, encrypted disk store, content. Jobs are submitted; none runs.
 
 import path from 'node:path'
 import { createAuth } from '../../src/auth/auth.ts'
@@ -15,6 +15,15 @@ import { silentLog } from '../../src/platform/log.ts'
 import { createMetrics } from '../../src/platform/metrics.ts'
 import { releaseBytes } from '../../src/platform/owned-bytes.ts'
 import { createLocalWakeBus } from '../../src/platform/wake.ts'
+import { readBuiltInPipelines } from '../../src/pipeline/built-in.ts'
+import { processors } from '../../src/pipeline/registry.ts'
+import { createCatalogue } from '../../src/processing/catalogue.ts'
+import { createEstimateStore } from '../../src/processing/estimate.sql.ts'
+import { createEstimates } from '../../src/processing/estimates.ts'
+import { createJobSubmission } from '../../src/processing/job-submission.ts'
+import { createPipelines } from '../../src/processing/pipelines.ts'
+import { createSqlStore } from '../../src/processing/sql-store.ts'
+import { hasProgram } from '../../src/roles/programs.ts'
 import { createPostgresSearch } from '../../src/search/postgres.ts'
 import { openDiskStore } from '../../src/storage/disk.ts'
 import { createVault } from '../../src/storage/encrypted-vault.ts'
@@ -24,7 +33,6 @@ import type { SealedObject } from '../../src/storage/vault.ts'
 import { createQuota } from '../../src/tenants/quota.ts'
 import { createTenants } from '../../src/tenants/tenant.ts'
 import { createTestDatabase } from '../../src/testing/database.ts'
-import { testSubmission } from '../../src/upload/testing/upload-house.ts'
 import { createSessionSeal } from '../../src/upload/session-seal.ts'
 import { createSessionWriter } from '../../src/upload/session-writer.ts'
 import { tusRoutes } from '../../src/upload/tus-routes.ts'
@@ -64,14 +72,25 @@ export async function openUploadPlatform(folder: string) {
   const vault = createVault({ store, keyRing: createKeyRing({ database, masterKey, clock }), ids, log })
   const idempotency = createIdempotency({ database, ids })
   const quota = createQuota({ database })
-  const uploads = createUploads({ database, vault, quota, submission: testSubmission, idempotency, wake, clock })
-  const basics = { database, vault, quota, wake, clock, log, uploads, submission: testSubmission }
+  const searchIndex = createPostgresSearch()
+  const catalogue = await createCatalogue({ processors, hasProgram })
+  const pipelines = createPipelines({ catalogue, builtIn: await readBuiltInPipelines() })
+  const engineStore = createSqlStore({ database, pipelines, quota, searchIndex })
+  const estimates = createEstimates({ store: createEstimateStore(database), catalogue, clock, log })
+  const submission = createJobSubmission({ store: engineStore, pipelines, catalogue, estimates, clock })
+  const uploads = createUploads({ database, vault, quota, submission, idempotency, wake, clock })
+  const basics = { database, vault, quota, wake, clock, log, uploads, submission }
   const writer = createSessionWriter(basics)
   const sessions = createUploadSessions({ ...basics, writer, seal: createSessionSeal(basics) })
-  const searchIndex = createPostgresSearch()
   const gateway = createGateway({
     routes: {
-      ...uploadRoutes({ database, quota, uploads, unreserved: createUnreservedBytes(), idempotency }),
+      ...uploadRoutes({
+        database,
+        quota,
+        uploads,
+        unreserved: createUnreservedBytes({ database, quota, clock }),
+        idempotency,
+      }),
       ...tusRoutes({ sessions, idempotency }),
       ...fileRoutes({
         database,

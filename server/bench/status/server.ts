@@ -63,7 +63,7 @@ const gateway = createGateway({
       database,
       wake,
       catalogue: { entries: [], find: () => undefined },
-      submission: { choosePipeline: unused, submitJob: unused },
+      submission: { choosePipeline: unused, submitJob: unused, submitJobs: unused },
       control: { cancelJob: unused, pauseJob: unused, resumeJob: unused, retryJob: unused, replayStep: unused },
       serveObject: unused,
     }),

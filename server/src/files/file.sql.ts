@@ -1,4 +1,4 @@
-import type { Sql } from '../platform/database.ts'
+import type { Sql, Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { SealedObject } from '../storage/vault.ts'
 import type { ValidationState } from './clearance.ts'
@@ -16,45 +16,63 @@ interface NewFile {
   depth?: number
 }
 
-/** With its object, its first version and the event that tells of it. */
-export async function insertFile(sql: Sql, file: NewFile & { event: Record<string, unknown> }): Promise<RowId<'file'>> {
-  const { object } = file
+/** Ids for files that are about to be written, so that what tells of them can be written beside them. */
+export async function reserveFileIds(sql: Sql, count: number): Promise<RowId<'file'>[]> {
   const { rows } = await sql.query<{ id: RowId<'file'> }>(
-    `with stored as (
+    // A plan for generate_series would be made anew for each count.
+    `select nextval(pg_get_serial_sequence('file', 'id')) as id from unnest(array_fill(0, array[$1::int]))`,
+    [count],
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** With their objects, their first versions and the events that tell of them. Goes with the next statement or the commit. */
+export function insertFiles(
+  tx: Pick<Tx, 'send'>,
+  files: readonly (NewFile & { id: number; event: Record<string, unknown> })[],
+): void {
+  tx.send(
+    `with given as materialized (
+       select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
+           $8::text[], $9::text[], $10::int[], $11::text[], $12::bigint[], $13::int[], $14::text[], $15::text[], $16::text[],
+           $17::text[], $18::text[])
+         as f(id, tenant_id, object_id, store_key, size_bytes, stored_bytes, sha256, manifest, wrapped_key,
+           tenant_key_version, content_type, parent_file_id, depth, name, metadata, created_by, made, event)
+     ), stored as (
        insert into object (id, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest, wrapped_key, tenant_key_version)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+       select object_id, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest::jsonb, decode(wrapped_key, 'hex'),
+         tenant_key_version from given
      ), entered as (
-       insert into file (tenant_id, parent_file_id, depth, name, content_type, size_bytes, sha256, state, metadata, object_id, created_by, made)
-       values ($2, $10, $11, $12, $13, $4, $6, 'quarantined', $14, $1, $15, $16) returning id
+       insert into file (id, tenant_id, parent_file_id, depth, name, content_type, size_bytes, sha256, state, metadata,
+         object_id, created_by, made)
+       select id, tenant_id, parent_file_id, depth, name, content_type, size_bytes, sha256, 'quarantined', metadata::jsonb,
+         object_id, created_by, made::jsonb from given
      ), first as (
        insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by)
-       select $2, id, 1, $1, $13, $4, $6, $15 from entered
-     ), told as (
-       insert into outbox (tenant_id, type, file_id, data) select $2, 'file.created', id, $17::jsonb from entered
+       select tenant_id, id, 1, object_id, content_type, size_bytes, sha256, created_by from given
      )
-     select id from entered`,
+     insert into outbox (tenant_id, type, file_id, data) select tenant_id, 'file.created', id, event::jsonb from given`,
     [
-      object.objectId,
-      file.tenantId,
-      object.storeKey,
-      object.sizeBytes,
-      object.storedBytes,
-      object.sha256,
-      JSON.stringify(object.manifest),
-      Buffer.from(object.wrappedKey),
-      object.tenantKeyVersion,
-      file.parentFileId ?? null,
-      file.depth ?? 0,
-      file.name,
-      file.contentType,
-      JSON.stringify(file.metadata),
-      file.createdBy,
-      file.made === undefined ? null : JSON.stringify(file.made),
-      JSON.stringify(file.event),
+      files.map(({ id }) => id),
+      files.map(({ tenantId }) => tenantId),
+      files.map(({ object }) => object.objectId),
+      files.map(({ object }) => object.storeKey),
+      files.map(({ object }) => object.sizeBytes),
+      files.map(({ object }) => object.storedBytes),
+      files.map(({ object }) => object.sha256),
+      files.map(({ object }) => JSON.stringify(object.manifest)),
+      files.map(({ object }) => Buffer.from(object.wrappedKey).toString('hex')),
+      files.map(({ object }) => object.tenantKeyVersion),
+      files.map(({ contentType }) => contentType),
+      files.map(({ parentFileId }) => parentFileId ?? null),
+      files.map(({ depth }) => depth ?? 0),
+      files.map(({ name }) => name),
+      files.map(({ metadata }) => JSON.stringify(metadata)),
+      files.map(({ createdBy }) => createdBy),
+      files.map(({ made }) => (made === undefined ? null : JSON.stringify(made))),
+      files.map(({ event }) => JSON.stringify(event)),
     ],
   )
-  // An insert that does not throw returns its row.
-  return rows[0]!.id
 }
 
 interface NewFileVersion {

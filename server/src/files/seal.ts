@@ -3,15 +3,23 @@
 // Invariants: a file has a version row for each of its versions and points to the newest; every object it points to is
 // counted in its tenant's usage; and no byte of a file that is quarantined, rejected or in the trash leaves.
 
-import { writeAudit } from '../platform/audit.ts'
+import { writeAudit, writeAudits, type AuditEvent } from '../platform/audit.ts'
 import type { Tx } from '../platform/database.ts'
 import { encodeId, type RowId } from '../platform/ids.ts'
 import type { Principal } from '../platform/principal.ts'
-import { Problem } from '../platform/problem.ts'
+import { invariant, Problem } from '../platform/problem.ts'
 import { insertObjects } from '../storage/object.sql.ts'
 import type { SealedObject } from '../storage/vault.ts'
 import type { MadeBy } from './lineage.sql.ts'
-import { addUsage, advanceFile, insertFile, insertFileOutbox, insertFileVersion, lockFile } from './file.sql.ts'
+import {
+  addUsage,
+  advanceFile,
+  insertFileOutbox,
+  insertFiles,
+  insertFileVersion,
+  lockFile,
+  reserveFileIds,
+} from './file.sql.ts'
 
 export interface SealFile {
   tenantId: number
@@ -44,16 +52,39 @@ export interface SealedFile {
  * wakes 'outbox' after its commit. The usage row is changed last and stays locked until then.
  */
 export async function sealFile(tx: Tx, file: SealFile): Promise<SealedFile> {
-  const sealed = await enterFile(tx, file)
-  await addUsage(tx, { tenantId: file.tenantId, bytes: file.object.sizeBytes, files: 1 })
+  const [sealed] = await sealFiles(tx, [file])
+  invariant(sealed !== undefined, 'a file that does not throw is sealed')
   return sealed
 }
 
-/** The same for a caller who counts the usage himself, in the same transaction: Quota.enter. */
-export async function enterFile(tx: Tx, file: SealFile): Promise<SealedFile> {
-  const fileId = await insertFile(tx, { ...file, event: eventOf({ ...file, version: 1 }) })
-  await audit(tx, { ...file, fileId, version: 1, action: 'file.create' })
-  return { fileId, version: 1 }
+/** The same for many of one tenant, answered in their order. */
+export async function sealFiles(tx: Tx, files: readonly SealFile[]): Promise<SealedFile[]> {
+  const [first] = files
+  if (first === undefined) return []
+  const ids = await reserveFileIds(tx, files.length)
+  // As many ids are reserved as were asked for.
+  const entering = files.map((file, index) => ({ ...file, fileId: ids[index]! }))
+  await enterFiles(tx, entering)
+  const bytes = files.reduce((sum, { object }) => sum + object.sizeBytes, 0)
+  await addUsage(tx, { tenantId: first.tenantId, bytes, files: files.length })
+  return ids.map((fileId) => ({ fileId, version: 1 }))
+}
+
+/**
+ * The same for many under ids that were reserved, by a caller who counts the usage himself in the same transaction
+ * (Quota.enter) and may have more to audit. It goes with the next statement or the commit.
+ */
+export async function enterFiles(
+  tx: Tx,
+  files: readonly (SealFile & { fileId: RowId<'file'> })[],
+  alsoAudited: readonly AuditEvent[] = [],
+): Promise<void> {
+  insertFiles(
+    tx,
+    files.map((file) => ({ ...file, id: file.fileId, event: eventOf({ ...file, version: 1 }) })),
+  )
+  const entered = files.map((file) => toAudit({ ...file, version: 1, action: 'file.create' }))
+  await writeAudits(tx, [...entered, ...alsoAudited])
 }
 
 export interface SealFileVersion extends Omit<SealFile, 'name' | 'parentFileId' | 'made' | 'depth' | 'metadata'> {
@@ -76,7 +107,7 @@ export async function sealFileVersion(tx: Tx, file: SealFileVersion): Promise<Se
   await insertFileVersion(tx, { ...file, number })
   await advanceFile(tx, { ...file, version: number })
   await insertFileOutbox(tx, { tenantId, fileId, type: 'file.created', data: eventOf({ ...file, version: number }) })
-  await audit(tx, { ...file, version: number, action: 'file.add_version' })
+  await writeAudit(tx, toAudit({ ...file, version: number, action: 'file.add_version' }))
   await addUsage(tx, { tenantId, bytes: file.object.sizeBytes, files: 0 })
   return { fileId, version: number, name: file.name ?? current.name }
 }
@@ -106,12 +137,11 @@ interface Audited {
   requestId?: string
 }
 
-const audit = (tx: Tx, { tenantId, fileId, version, action, object, createdBy, requestId }: Audited): Promise<void> =>
-  writeAudit(tx, {
-    tenantId,
-    actor: createdBy,
-    action,
-    target: encodeId('file', fileId),
-    detail: { version, size_bytes: object.sizeBytes, sha256: object.sha256 },
-    ...(requestId !== undefined && { requestId }),
-  })
+const toAudit = ({ tenantId, fileId, version, action, object, createdBy, requestId }: Audited): AuditEvent => ({
+  tenantId,
+  actor: createdBy,
+  action,
+  target: encodeId('file', fileId),
+  detail: { version, size_bytes: object.sizeBytes, sha256: object.sha256 },
+  ...(requestId !== undefined && { requestId }),
+})

@@ -374,6 +374,7 @@ function buildRoutes(): Routes {
       catalogue: { entries: [], find: () => undefined },
       submission: {
         choosePipeline: () => Promise.reject(new Error('unused')),
+        submitJobs: () => Promise.reject(new Error('unused')),
         submitJob: async (_, { tenantId }) => ({
           jobRowId: tenantId as RowId<'job'>,
           jobId: encodeId('job', tenantId as RowId<'job'>),

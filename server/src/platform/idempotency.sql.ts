@@ -55,17 +55,25 @@ export async function renewKey(sql: Sql, held: HeldKey & { lifetimeMs: number })
   return rowCount > 0
 }
 
-/** False when another has taken over. */
-export async function answerKey(
+/** False when another has taken one of them over. */
+export async function answerKeys(
   sql: Sql,
-  held: HeldKey & { requestHash: string; response: unknown },
+  held: readonly (HeldKey & { requestHash: string; response: unknown })[],
 ): Promise<boolean> {
   const { rowCount } = await sql.query(
-    `update idempotency_key set in_flight_until = null, request_hash = $4, response = $5
-     where tenant_id = $1 and key = $2 and claim = $3 and in_flight_until is not null`,
-    [held.tenantId, held.key, held.claim, held.requestHash, JSON.stringify(held.response ?? null)],
+    `update idempotency_key k set in_flight_until = null, request_hash = h.request_hash, response = h.response::jsonb
+     from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])
+       as h(tenant_id, key, claim, request_hash, response)
+     where k.tenant_id = h.tenant_id and k.key = h.key and k.claim = h.claim and k.in_flight_until is not null`,
+    [
+      held.map(({ tenantId }) => tenantId),
+      held.map(({ key }) => key),
+      held.map(({ claim }) => claim),
+      held.map(({ requestHash }) => requestHash),
+      held.map(({ response }) => JSON.stringify(response ?? null)),
+    ],
   )
-  return rowCount > 0
+  return rowCount === held.length
 }
 
 export async function releaseKey(sql: Sql, held: HeldKey): Promise<void> {

@@ -12,7 +12,7 @@
 import { createHash } from 'node:crypto'
 import type { OperationId } from '@millrace/contract'
 import type { Database, Tx } from './database.ts'
-import { answerKey, claimKey, deleteOldKeys, findKey, releaseKey, renewKey } from './idempotency.sql.ts'
+import { answerKeys, claimKey, deleteOldKeys, findKey, releaseKey, renewKey } from './idempotency.sql.ts'
 import type { Ids } from './ids.ts'
 import { Problem } from './problem.ts'
 import type { Handler, RequestContext } from './routes.ts'
@@ -29,6 +29,11 @@ export type IdempotencyStart =
   /** It was answered before: compare the hash, then give the same answer. */
   | { readonly kind: 'answered'; readonly requestHash: string; readonly response: unknown }
 
+export interface IdempotentAnswer {
+  requestHash: string
+  response: unknown
+}
+
 export interface Idempotency {
   /**
    * Takes the key for this request. requestHash is left out while the body has still to be read. Throws
@@ -38,7 +43,9 @@ export interface Idempotency {
   /** Extends the claim of a request that takes long. */
   renew(claim: IdempotencyClaim): Promise<void>
   /** Keeps the answer; stands or falls with the transaction. Throws Problem('idempotency_in_flight') when the claim is lost. */
-  finish(tx: Tx, claim: IdempotencyClaim, answer: { requestHash: string; response: unknown }): Promise<void>
+  finish(tx: Tx, claim: IdempotencyClaim, answer: IdempotentAnswer): Promise<void>
+  /** The same for requests that are answered together; throws when one of the claims is lost. */
+  finishAll(tx: Tx, answers: readonly (IdempotentAnswer & { claim: IdempotencyClaim })[]): Promise<void>
   /** Lets go of the key after a failure, so that the request may be sent again. */
   release(claim: IdempotencyClaim): Promise<void>
   /** A handler of a JSON operation that honours Idempotency-Key; only answers of success are kept. */
@@ -90,15 +97,20 @@ export function createIdempotency({ database, ids }: { database: Database; ids: 
     return { kind: 'answered', requestHash: row.request_hash, response: row.response }
   }
 
-  const finish: Idempotency['finish'] = async (tx, claim, answer) => {
-    if (!(await answerKey(tx, { ...claim, ...answer }))) throw inFlight()
+  const finishAll: Idempotency['finishAll'] = async (tx, answers) => {
+    if (answers.length === 0) return
+    const held = answers.map(({ claim, ...answer }) => ({ ...claim, ...answer }))
+    if (!(await answerKeys(tx, held))) throw inFlight()
   }
+
+  const finish: Idempotency['finish'] = (tx, claim, answer) => finishAll(tx, [{ claim, ...answer }])
 
   const release: Idempotency['release'] = (claim) => database.withTenant(claim.tenantId, (tx) => releaseKey(tx, claim))
 
   return {
     begin,
     finish,
+    finishAll,
     release,
     async renew(claim) {
       await database.withTenant(claim.tenantId, (tx) => renewKey(tx, { ...claim, lifetimeMs: claimLifetimeMs }))

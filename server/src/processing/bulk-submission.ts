@@ -4,14 +4,10 @@
 import { lanes, type Lane } from '@millrace/contract'
 import type { Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
-import { Problem } from '../platform/problem.ts'
-import { advanceJobs, type AdvanceDependencies } from './advance.ts'
-import { toNewGraph } from './engine.ts'
-import type { EngineFile, StoredProblem } from './engine-store.ts'
-import type { JobGraph } from './job-graph.ts'
-import { insertJobs, reserveJobIds } from './job.sql.ts'
+import { invariant, Problem } from '../platform/problem.ts'
+import type { StoredProblem } from './engine-store.ts'
 import type { ChosenPipeline, Pipelines } from './pipelines.ts'
-import type { SqlEngineStore } from './sql-store.ts'
+import { startJobs, type StartJobsDependencies, type StartOneJob } from './start-jobs.ts'
 
 export interface BulkFile {
   fileId: RowId<'file'>
@@ -45,8 +41,7 @@ export interface BulkSubmission {
   submitJobs(tx: Tx, jobs: BulkSubmit): Promise<BulkSubmitted[]>
 }
 
-export interface BulkSubmissionDependencies extends AdvanceDependencies {
-  store: Pick<SqlEngineStore, 'within'>
+export interface BulkSubmissionDependencies extends StartJobsDependencies {
   pipelines: Pipelines
 }
 
@@ -65,36 +60,19 @@ export function createBulkSubmission(deps: BulkSubmissionDependencies): BulkSubm
       const { tenantId, files, actor: createdBy } = jobs
       const lane = lanes.indexOf(jobs.lane)
       const chosen = await choose(tx, jobs)
-      const { jobIds, presentMs } = await reserveJobIds(tx, { tenantId, lane, count: files.length })
-      const graphs: JobGraph[] = []
-      const engineFiles = new Map<number, EngineFile>()
-      const submitted = files.map((file, index): BulkSubmitted => {
+      const starts: StartOneJob[] = []
+      const places = files.map((file): number | { problem: StoredProblem } => {
         const choice = chosen.get(file.contentType)
-        const jobId = jobIds[index]
-        if (choice === undefined || jobId === undefined) throw new Error('each file has a choice and an id')
+        invariant(choice !== undefined, 'each type has a choice')
         if ('code' in choice) return { problem: choice }
         const { fileId, version: fileVersion, ...rest } = file
         const { pipelineVersionId, definition } = choice
-        graphs.push(
-          toNewGraph(deps, {
-            jobId,
-            virtualMs: presentMs,
-            start: { tenantId, fileId, fileVersion, pipelineVersionId, definition, lane, createdBy, file: rest },
-          }),
-        )
-        engineFiles.set(jobId, { ...rest, jobId, fileId, current: true, state: 'available', found: {} })
-        return { jobRowId: jobId }
+        const job = { tenantId, fileId, fileVersion, pipelineVersionId, definition, lane, createdBy }
+        return starts.push({ ...job, file: rest, fileState: 'available' }) - 1
       })
-      if (graphs.length === 0) return submitted
-      const engine = deps.store.within(tx)
-      const tasks = await advanceJobs(engine, graphs, deps, engineFiles)
-      for (const graph of graphs) graph.conclude()
-      await insertJobs(
-        tx,
-        graphs.map((graph) => ({ ...graph.job, remainingMs: graph.remainingMs(), steps: graph.steps })),
-      )
-      await engine.insertTasks(tasks)
-      return submitted
+      const started = await startJobs(tx, deps, starts)
+      // One for each start.
+      return places.map((place) => (typeof place === 'number' ? { jobRowId: started[place]!.jobId } : place))
     },
   }
 }

@@ -127,6 +127,7 @@ function build(over: Partial<JobRouteDependencies> = {}) {
     submission: {
       choosePipeline: () => Promise.reject(new Error('unused')),
       submitJob: () => Promise.reject(new Error('unused')),
+      submitJobs: () => Promise.reject(new Error('unused')),
     },
     serveObject: () => Promise.reject(new Error('unused')),
     wake: createLocalWakeBus(),
@@ -337,6 +338,7 @@ describe('a job over a file that is already here', () => {
       wake: { wake: (topic) => void woken.push(topic), listen: () => () => {} },
       submission: {
         choosePipeline: () => Promise.reject(new Error('unused')),
+        submitJobs: () => Promise.reject(new Error('unused')),
         submitJob: async (_, job) => {
           submissions.push(job)
           return { jobRowId: jobId, jobId: wireId(), pipeline: 'table', estimatedCompletion: new Date(0) }
@@ -361,6 +363,7 @@ describe('a job over a file that is already here', () => {
     const submission = {
       choosePipeline: () => Promise.reject(new Error('unused')),
       submitJob: () => Promise.reject(new Problem('pipeline_unknown')),
+      submitJobs: () => Promise.reject(new Error('unused')),
     }
     await expect(create({ submission })).rejects.toMatchObject({ code: 'pipeline_unknown' })
     const { rows } = await test.database.query('select from audit_event')

@@ -1,46 +1,92 @@
 import { lanes } from '@millrace/contract'
 import type { Clock } from '../platform/clock.ts'
+import type { Tx } from '../platform/database.ts'
 import { encodeId } from '../platform/ids.ts'
-import type { AdvanceDependencies } from './advance.ts'
+import { invariant, Problem } from '../platform/problem.ts'
 import { startJob } from './engine.ts'
-import type { Pipelines } from './pipelines.ts'
-import type { SqlEngineStore } from './sql-store.ts'
-import type { JobSubmission } from './submission.ts'
+import type { ChosenPipeline, Pipelines } from './pipelines.ts'
+import { startJobs, type StartedJob, type StartJobsDependencies, type StartOneJob } from './start-jobs.ts'
+import type { JobSubmission, SubmitJob, SubmittedJob } from './submission.ts'
 
-export interface JobSubmissionDependencies extends AdvanceDependencies {
-  store: Pick<SqlEngineStore, 'within'>
+export interface JobSubmissionDependencies extends StartJobsDependencies {
   pipelines: Pipelines
   clock: Clock
 }
+
+type SubmitOneJob = Omit<SubmitJob, 'parentJobId'>
 
 /** From the end of one step to the start of the next, when nobody is in the way. */
 const hopMs = 10
 
 export function createJobSubmission(deps: JobSubmissionDependencies): JobSubmission {
   const { store, pipelines, clock } = deps
+
+  function toSubmitted(chosen: ChosenPipeline, { jobId, remainingMs }: StartedJob): SubmittedJob {
+    const hopsMs = Object.keys(chosen.definition.steps).length * hopMs
+    const estimatedCompletion = new Date(clock.now().getTime() + remainingMs + hopsMs)
+    return { jobRowId: jobId, jobId: encodeId('job', jobId), pipeline: chosen.name, estimatedCompletion }
+  }
+
+  /** What each job runs, or why it runs nothing. Whatever many ask for is looked for once; one after the other, as choosing may write. */
+  async function chooseEach(tx: Tx, jobs: readonly SubmitOneJob[]): Promise<(ChosenPipeline | Problem)[]> {
+    const choices = new Map<string, ChosenPipeline | Problem>()
+    const chosen: (ChosenPipeline | Problem)[] = []
+    for (const job of jobs) {
+      const key = JSON.stringify([job.contentType, job.pipeline])
+      const choice = choices.get(key) ?? (await pipelines.choose(tx, choiceOf(job)).catch(toProblem))
+      choices.set(key, choice)
+      chosen.push(choice)
+    }
+    return chosen
+  }
+
   return {
     choosePipeline: async (tx, choice) => {
       const { name, pipelineVersionId } = await pipelines.choose(tx, choice)
       return { name, pipelineVersionId }
     },
     submitJob: async (tx, job) => {
-      const { tenantId, contentType, pipeline, fileId, fileVersion, sizeBytes, sha256, objectId } = job
-      const chosen = await pipelines.choose(tx, { tenantId, contentType, ...(pipeline !== undefined && { pipeline }) })
-      const { definition, pipelineVersionId } = chosen
-      const { jobId, remainingMs } = await startJob(store.within(tx), deps, {
-        tenantId,
-        fileId,
-        fileVersion,
-        pipelineVersionId,
-        definition,
-        parentJobId: job.parentJobId ?? null,
-        lane: lanes.indexOf(job.lane),
-        createdBy: job.actor,
-        file: { name: job.fileName, contentType, sizeBytes, sha256, objectId, depth: 0 },
-      })
-      const hopsMs = Object.keys(definition.steps).length * hopMs
-      const estimatedCompletion = new Date(clock.now().getTime() + remainingMs + hopsMs)
-      return { jobRowId: jobId, jobId: encodeId('job', jobId), pipeline: chosen.name, estimatedCompletion }
+      const chosen = await pipelines.choose(tx, choiceOf(job))
+      const start = { ...toStart(job, chosen), parentJobId: job.parentJobId ?? null }
+      return toSubmitted(chosen, await startJob(store.within(tx), deps, start))
     },
+    submitJobs: async (tx, jobs) => {
+      const chosen = await chooseEach(tx, jobs)
+      const starts = jobs.flatMap((job, index): StartOneJob[] => {
+        const choice = chosen[index]
+        invariant(choice !== undefined, 'each job has a choice')
+        return choice instanceof Problem ? [] : [{ ...toStart(job, choice), fileState: 'quarantined' }]
+      })
+      const started = (await startJobs(tx, deps, starts)).values()
+      // Those that run something were started, in their order.
+      return chosen.map((choice) =>
+        choice instanceof Problem ? choice : toSubmitted(choice, started.next().value as StartedJob),
+      )
+    },
+  }
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  throw error
+}
+
+const choiceOf = ({ tenantId, contentType, pipeline }: SubmitOneJob) => ({
+  tenantId,
+  contentType,
+  ...(pipeline !== undefined && { pipeline }),
+})
+
+function toStart(job: SubmitOneJob, { pipelineVersionId, definition }: ChosenPipeline) {
+  const { tenantId, fileId, fileVersion, fileName, contentType, sizeBytes, sha256, objectId } = job
+  return {
+    tenantId,
+    fileId,
+    fileVersion,
+    pipelineVersionId,
+    definition,
+    lane: lanes.indexOf(job.lane),
+    createdBy: job.actor,
+    file: { name: fileName, contentType, sizeBytes, sha256, objectId, depth: 0 },
   }
 }

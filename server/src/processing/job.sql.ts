@@ -4,7 +4,8 @@ import type { JobState, StepState } from '@millrace/contract'
 import type { Sql, Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { PipelineDefinition } from './definition.ts'
-import type { ChangedJob, EngineEvent, EngineJob, EngineStep, NewJob, StoredProblem } from './engine-store.ts'
+import type { ChangedJob, EngineEvent, EngineJob, EngineStep, NewJob, NewTask, StoredProblem } from './engine-store.ts'
+import { taskValues } from './task.sql.ts'
 
 /** Statements without an answer go with the next one, or with the commit. */
 type Sending = Pick<Tx, 'send'>
@@ -76,7 +77,8 @@ export async function reserveJobIds(
   wanted: { tenantId: number; lane: number; count: number },
 ): Promise<{ jobIds: RowId<'job'>[]; presentMs: number }> {
   const { rows } = await sql.query<{ ids: RowId<'job'>[]; present_ms: number }>(
-    `select array(select nextval(pg_get_serial_sequence('job', 'id')) from generate_series(1, $3)) as ids,
+    // A plan for generate_series would be made anew for each count.
+    `select array(select nextval(pg_get_serial_sequence('job', 'id')) from unnest(array_fill(0, array[$3::int]))) as ids,
        coalesce((select virtual_ms[$2::int + 1] from tenant_schedule where tenant_id = $1), 0) as present_ms`,
     [wanted.tenantId, wanted.lane, wanted.count],
   )
@@ -87,10 +89,10 @@ export async function reserveJobIds(
 
 export type ReservedJob = EngineJob & { remainingMs: number; steps: readonly EngineStep[] }
 
-/** Many jobs with their steps and events. Their ids were reserved, so tasks can be written beside them. */
-export async function insertJobs(sql: Sql, jobs: readonly ReservedJob[]): Promise<void> {
+/** Many jobs whose ids were reserved, with their steps, first tasks and events. */
+export function insertJobs(tx: Sending, jobs: readonly ReservedJob[], tasks: readonly NewTask[]): void {
   const steps = jobs.flatMap((job) => job.steps.map((step) => ({ ...step, tenantId: job.tenantId })))
-  await sql.query(
+  tx.send(
     `with new_jobs as (
        insert into job (id, tenant_id, file_id, file_version, pipeline_version_id, lane, state, steps_pending,
          progress_percent, problem, estimated_end_at, created_by, virtual_ms, finished_at)
@@ -107,6 +109,12 @@ export async function insertJobs(sql: Sql, jobs: readonly ReservedJob[]): Promis
          case when state not in ('waiting', 'running') then now() end
        from unnest($14::bigint[], $15::text[], $16::bigint[], $17::smallint[], $18::text[], $19::int[], $20::text[])
          as s(job_id, name, tenant_id, position, state, tasks_total, problem)
+     ), new_tasks as (
+       insert into task (tenant_id, job_id, step, ordinal, lane, state, rank, cost_ms, attempts_max, input)
+       select tenant_id, job_id, step, ordinal, lane, 'queued', rank, cost_ms, attempts_max, input::jsonb
+       from unnest($21::bigint[], $22::bigint[], $23::text[], $24::int[], $25::smallint[], $26::bigint[], $27::int[],
+         $28::smallint[], $29::text[])
+         as t(tenant_id, job_id, step, ordinal, lane, rank, cost_ms, attempts_max, input)
      )
      insert into outbox (tenant_id, type, job_id, file_id, data)
      select tenant_id, 'job.created', id, file_id, jsonb_build_object('status', state, 'progress', 0)
@@ -132,6 +140,7 @@ export async function insertJobs(sql: Sql, jobs: readonly ReservedJob[]): Promis
       steps.map(({ state }) => state),
       steps.map(({ tasksTotal }) => tasksTotal),
       steps.map(({ problem }) => toJson(problem)),
+      ...taskValues(tasks),
     ],
   )
 }

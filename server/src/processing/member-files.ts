@@ -1,6 +1,6 @@
 // Members of an archive become files of the tenant: sealed like an upload, within its quota.
 
-import { sealFile } from '../files/seal.ts'
+import { sealFiles } from '../files/seal.ts'
 import type { Tx } from '../platform/database.ts'
 import type { Principal } from '../platform/principal.ts'
 import { Problem } from '../platform/problem.ts'
@@ -26,23 +26,20 @@ export async function sealMembers(
     throw error
   })
   if (reservation === undefined) return false
+  const createdBy = members.createdBy as Principal['actor'] // The column was written from one.
+  const given = files.map(({ name, ...file }) => ({
+    ...file,
+    name: name.replaceAll('\0', '').slice(0, nameLengthMax) || 'unnamed',
+  }))
+  const entered = await sealFiles(
+    tx,
+    given.map((file) => ({ ...file, tenantId, metadata: {}, createdBy, parentFileId, made: members.made, depth })),
+  )
   const sealed: SealedMember[] = []
-  for (const { name: given, contentType, object } of files) {
-    const name = given.replaceAll('\0', '').slice(0, nameLengthMax) || 'unnamed'
-    const createdBy = members.createdBy as Principal['actor'] // The column was written from one.
-    const file = await sealFile(tx, {
-      tenantId,
-      name,
-      contentType,
-      object,
-      metadata: {},
-      createdBy,
-      parentFileId,
-      made: members.made,
-      depth,
-    })
+  for (const [index, { name, contentType, object }] of given.entries()) {
     const { pipelineVersionId, definition } = await pipelines.choose(tx, { tenantId, contentType })
-    sealed.push({ ...file, name, contentType, object, pipelineVersionId, definition })
+    // One was entered for each.
+    sealed.push({ ...entered[index]!, name, contentType, object, pipelineVersionId, definition })
   }
   await quota.settle(tx, reservation, limits)
   return sealed

@@ -57,6 +57,33 @@ describe('a micro-batch', () => {
     expect(sizes).toEqual([2, 1])
   })
 
+  it('that need not wait runs at once, and gathers only while a batch is under way', async () => {
+    const { clock } = manualClock()
+    const gates: (() => void)[] = []
+    const batches: number[][] = []
+    const add = createMicroBatch<number, number>({
+      clock,
+      countMax: 3,
+      waitMs: 0,
+      parallelMax: 1,
+      run: async (items) => {
+        batches.push([...items])
+        await new Promise<void>((resolve) => gates.push(resolve))
+        return items
+      },
+    })
+    const first = add(1)
+    expect(batches).toEqual([[1]])
+    const others = [add(2), add(3)]
+    gates[0]?.()
+    await first
+    gates[1]?.()
+    await Promise.all(others)
+    expect(batches).toEqual([[1], [2, 3]])
+    void add(4)
+    expect(batches).toEqual([[1], [2, 3], [4]])
+  })
+
   it('fails all of a batch that throws, and goes on with the next', async () => {
     const { clock } = manualClock()
     let failing = true

@@ -6,7 +6,7 @@ import type { Clock } from '../platform/clock.ts'
 export interface MicroBatchOptions<Item, Value> {
   clock: Clock
   countMax: number
-  /** How long the first of a batch waits for others. */
+  /** How long the first of a batch waits for others; 0: only as long as as many batches as may are under way. */
   waitMs: number
   /** Batches under way at once. */
   parallelMax: number
@@ -24,7 +24,7 @@ export function createMicroBatch<Item, Value>(options: MicroBatchOptions<Item, V
   const { clock, countMax, waitMs, parallelMax, run } = options
   let waiting: Waiting<Item, Value>[] = []
   let running = 0
-  let due = false
+  let due = waitMs === 0
   let timing = false
 
   const flush = (): void => {
@@ -34,7 +34,7 @@ export function createMicroBatch<Item, Value>(options: MicroBatchOptions<Item, V
       running += 1
       void settle(batch)
     }
-    if (waiting.length === 0) due = false
+    if (waiting.length === 0) due = waitMs === 0
     else if (!due && !timing) {
       timing = true
       void clock.sleep(waitMs).then(() => {
@@ -55,7 +55,7 @@ export function createMicroBatch<Item, Value>(options: MicroBatchOptions<Item, V
     } finally {
       running -= 1
       // Whoever came while this batch was under way has waited long enough.
-      due = waiting.length > 0
+      due = waitMs === 0 || waiting.length > 0
       flush()
     }
   }

@@ -3,6 +3,7 @@
 import type { JobId, Lane } from '@millrace/contract'
 import type { Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
+import type { Problem } from '../platform/problem.ts'
 
 export interface SubmitJob {
   tenantId: number
@@ -35,4 +36,9 @@ export interface JobSubmission {
   ): Promise<{ name: string; pipelineVersionId: number }>
   /** Writes job, steps and first tasks. The caller wakes 'backlog' and 'outbox' after its commit. */
   submitJob(tx: Tx, job: SubmitJob): Promise<SubmittedJob>
+  /**
+   * The same for many of one tenant, none of which is another's child, with as many statements as for one; answered in
+   * their order. What no pipeline takes is answered with the problem, and the others go on.
+   */
+  submitJobs(tx: Tx, jobs: readonly Omit<SubmitJob, 'parentJobId'>[]): Promise<(SubmittedJob | Problem)[]>
 }

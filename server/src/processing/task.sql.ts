@@ -184,8 +184,8 @@ export function insertTasks(tx: Pick<Tx, 'send'>, tasks: readonly NewTask[]): vo
   )
 }
 
-/** Parameters $1 to $9 of an insert. */
-const taskValues = (tasks: readonly NewTask[]): unknown[] => [
+/** Nine parameters of an insert. */
+export const taskValues = (tasks: readonly NewTask[]): unknown[] => [
   tasks.map(({ tenantId }) => tenantId),
   tasks.map(({ jobId }) => jobId),
   tasks.map(({ step }) => step),

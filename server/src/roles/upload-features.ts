@@ -44,6 +44,7 @@ export async function createUploadFeatures(
   { quota, idempotency, submission }: UploadFeatureDependencies,
 ) {
   const { config, database, clock, ids, vault, keyRing, secretWrapping } = parts
+  const unreserved = createUnreservedBytes({ database, quota, clock })
   const uploads = createUploads({ ...parts, quota, submission, idempotency })
   const writer = createSessionWriter({ ...parts, quota })
   const seal = createSessionSeal({ ...parts, quota, uploads })
@@ -75,7 +76,7 @@ export async function createUploadFeatures(
   ]
   return {
     routes: {
-      ...uploadRoutes({ database, quota, uploads, unreserved: createUnreservedBytes(), idempotency }),
+      ...uploadRoutes({ database, quota, uploads, unreserved, idempotency }),
       ...tusRoutes({ sessions, idempotency }),
       ...uploadSessionRoutes({ sessions, partUploads, partUrls, idempotency }),
       ...importRoutes({ sessions, secrets, rules, idempotency }),

@@ -124,11 +124,11 @@ describe('reserving', () => {
 describe('entering without a reservation', () => {
   it('counts exactly what there is room for, beside what is reserved', async () => {
     const tenantId = await newTenant()
-    const limits = limitsOf(10 * 1_000 + 999)
-    await reserve(tenantId, limits, { bytes: 2_000 })
+    await setLimits(tenantId, { stored_bytes_max: 10 * 1_000 + 999 })
+    await reserve(tenantId, limitsOf(10 * 1_000 + 999), { bytes: 2_000 })
     const results = await Promise.allSettled(
       Array.from({ length: 200 }, () =>
-        test.database.withTenant(tenantId, (tx) => quota.enter(tx, tenantId, limits, { bytes: 1_000, files: 1 })),
+        test.database.withTenant(tenantId, (tx) => quota.enter(tx, tenantId, { bytes: 1_000, files: 1 })),
       ),
     )
     expect(codesOf(results)).toEqual({ granted: 8, quota_exceeded: 192 })
@@ -142,8 +142,8 @@ describe('entering without a reservation', () => {
 
   it('holds to the number of files', async () => {
     const tenantId = await newTenant()
-    const enter = () =>
-      test.database.withTenant(tenantId, (tx) => quota.enter(tx, tenantId, limitsOf(1_000, 2), { bytes: 1, files: 1 }))
+    await setLimits(tenantId, { files_count_max: 2 })
+    const enter = () => test.database.withTenant(tenantId, (tx) => quota.enter(tx, tenantId, { bytes: 1, files: 1 }))
     await Promise.all([enter(), enter()])
     await expect(enter()).rejects.toMatchObject({
       code: 'quota_exceeded',
@@ -152,9 +152,12 @@ describe('entering without a reservation', () => {
   })
 })
 
+const setLimits = (tenantId: number, limits: Record<string, number>) =>
+  test.database.query('update tenant set limits = $2 where id = $1', [tenantId, JSON.stringify(limits)])
+
 it('a look tells the limits and what is left within them', async () => {
   const tenantId = await newTenant()
-  await test.database.query('update tenant set limits = $2 where id = $1', [tenantId, '{"files_count_max":10}'])
+  await setLimits(tenantId, { files_count_max: 10 })
   await test.database.query('update tenant_usage set stored_bytes = 5, files_count = 3 where tenant_id = $1', [
     tenantId,
   ])

@@ -230,16 +230,23 @@ export async function findReservation(
   return rows[0]
 }
 
-/** Adds to the usage what there is room for; false when there is none. */
+/** Adds to the usage what there is room for within the tenant's limits; false when there is none. */
 export async function enterUsage(
   sql: Sql,
-  entry: { tenantId: number; bytes: number; files: number; storedBytesMax: number; filesCountMax: number },
+  entry: {
+    tenantId: number
+    bytes: number
+    files: number
+    storedBytesMaxDefault: number
+    filesCountMaxDefault: number
+  },
 ): Promise<boolean> {
   const { rowCount } = await sql.query(
-    `update tenant_usage set stored_bytes = stored_bytes + $2::bigint, files_count = files_count + $3::bigint
-     where tenant_id = $1 and stored_bytes + reserved_bytes + $2::bigint <= $4::bigint
-       and files_count + reserved_files + $3::bigint <= $5::bigint`,
-    [entry.tenantId, entry.bytes, entry.files, entry.storedBytesMax, entry.filesCountMax],
+    `update tenant_usage u set stored_bytes = u.stored_bytes + $2::bigint, files_count = u.files_count + $3::bigint
+     from tenant t where u.tenant_id = $1 and t.id = u.tenant_id
+       and u.stored_bytes + u.reserved_bytes + $2::bigint <= coalesce((t.limits->>'stored_bytes_max')::bigint, $4::bigint)
+       and u.files_count + u.reserved_files + $3::bigint <= coalesce((t.limits->>'files_count_max')::bigint, $5::bigint)`,
+    [entry.tenantId, entry.bytes, entry.files, entry.storedBytesMaxDefault, entry.filesCountMaxDefault],
   )
   return rowCount > 0
 }

@@ -9,7 +9,15 @@
 
 import type { Database, Sql, Tx } from '../platform/database.ts'
 import { Problem } from '../platform/problem.ts'
-import { toTenantLimits, userFilesCountMaxDefault, userStoredBytesMaxDefault, type TenantLimits } from './limits.ts'
+import {
+  filesCountMaxDefault,
+  readTenantLimits,
+  storedBytesMaxDefault,
+  toTenantLimits,
+  userFilesCountMaxDefault,
+  userStoredBytesMaxDefault,
+  type TenantLimits,
+} from './limits.ts'
 import {
   deleteExpiredReservations,
   deleteReservation,
@@ -76,10 +84,11 @@ export interface Quota {
    */
   settle(tx: Tx, reservation: Reservation, limits: TenantLimits): Promise<void>
   /**
-   * Counts as usage what the same transaction enters without a reservation. Throws Problem('quota_exceeded') when there
-   * is no room for it, and the transaction must not commit. The usage row stays locked until then.
+   * Counts as usage what the same transaction enters without a reservation, within the limits as they are then. Throws
+   * Problem('quota_exceeded') when there is no room for it, and the transaction must not commit. The usage row stays
+   * locked until then.
    */
-  enter(tx: Tx, tenantId: number, limits: TenantLimits, entry: { bytes: number; files: number }): Promise<void>
+  enter(tx: Tx, tenantId: number, entry: { bytes: number; files: number }): Promise<void>
   /** Gives it back; one that is gone already is none of our business. */
   release(reservation: Pick<Reservation, 'id' | 'tenantId'>): Promise<void>
   /** The same inside the caller's transaction. */
@@ -154,10 +163,9 @@ export function createQuota({ database }: { database: Database }): Quota {
       if (!(await isWithinLimits(tx, { tenantId, ...limits }))) throw await exceeded(tx, tenantId, limits)
     },
 
-    async enter(tx, tenantId, limits, entry) {
-      const { storedBytesMax, filesCountMax } = limits
-      if (!(await enterUsage(tx, { tenantId, ...entry, storedBytesMax, filesCountMax })))
-        throw await exceeded(tx, tenantId, limits)
+    async enter(tx, tenantId, entry) {
+      if (!(await enterUsage(tx, { tenantId, ...entry, storedBytesMaxDefault, filesCountMaxDefault })))
+        throw await exceeded(tx, tenantId, await readTenantLimits(tx, tenantId))
     },
 
     async release({ id, tenantId }) {

@@ -9,10 +9,11 @@ import type { RowId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 import type { RequestContext } from '../platform/routes.ts'
 import type { TenantLimits } from '../tenants/limits.ts'
-import type { Quota, TenantRoom } from '../tenants/quota.ts'
+import type { Quota } from '../tenants/quota.ts'
 import { FormBroken, readUploadForm, type FormFile, type UploadForm } from './form.ts'
 import type { UnreservedBytes } from './unreserved-bytes.ts'
-import { hashUpload, type ReceivedFile, type UploadOrder, type Uploads } from './uploads.ts'
+import { hashUpload, type ReceivedFile, type UploadOrder } from './seal-upload.ts'
+import type { Uploads } from './uploads.ts'
 
 export interface FormUploadDependencies {
   database: Database
@@ -38,19 +39,18 @@ export async function receiveForm(
   const sql = deps.database.ofTenant(tenantId)
   if (fileId !== undefined && (await findFile(sql, tenantId, fileId))?.deleted_at !== null)
     throw new Problem('not_found')
-  const room = await deps.quota.look(sql, tenantId)
-  const order = orderOf(context, room.limits, fileId)
-  const ended = takeUnreserved(deps, order, room)
+  const taken = fileId === undefined ? await takeUnreserved(deps, context) : undefined
+  const limits = taken?.limits ?? (await deps.quota.look(sql, tenantId)).limits
   try {
-    return await receiveOnce(deps, context, { ...order, unreserved: ended !== undefined })
+    return await receiveOnce(deps, context, { ...orderOf(context, limits, fileId), unreserved: taken !== undefined })
   } finally {
-    ended?.()
+    taken?.end()
   }
 }
 
-function takeUnreserved({ unreserved }: FormUploadDependencies, order: UploadOrder, room: TenantRoom) {
-  const isNewFile = order.fileId === undefined
-  return isNewFile && order.sizeBytesMax !== undefined ? unreserved.take(order.sizeBytesMax, room) : undefined
+async function takeUnreserved({ unreserved }: FormUploadDependencies, { principal, headers }: RequestContext) {
+  const { 'content-length': contentLength } = headers
+  return contentLength === undefined ? undefined : unreserved.take(principal.tenantId, Number(contentLength))
 }
 
 async function receiveOnce(

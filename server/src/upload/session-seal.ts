@@ -34,7 +34,8 @@ import {
   type SessionKey,
   type SessionRow,
 } from './upload-session.sql.ts'
-import type { UploadOrder, Uploads } from './uploads.ts'
+import type { UploadOrder } from './seal-upload.ts'
+import type { Uploads } from './uploads.ts'
 
 export interface SessionSealDependencies {
   database: Database

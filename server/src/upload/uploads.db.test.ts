@@ -3,12 +3,13 @@ import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { UploadResult } from '@millrace/contract'
 import { usageOf } from '../files/testing/catalogue.ts'
-import { systemClock } from '../platform/clock.ts'
+import { systemClock, type Clock } from '../platform/clock.ts'
 import { decodeId, encodeId, type RowId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 import { findObject } from '../storage/object.sql.ts'
 import { createMemoryStore } from '../storage/testing/memory-store.ts'
 import { toTenantLimits } from '../tenants/limits.ts'
+import { createQuota, type TenantRoom } from '../tenants/quota.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import {
   contextOf,
@@ -291,7 +292,7 @@ describe('a bad upload leaves nothing behind', () => {
   it('a job that cannot be submitted', async () => {
     const submission = {
       ...testSubmission,
-      submitJob: async () => {
+      submitJobs: async () => {
         throw new Error('a bug')
       },
     }
@@ -331,6 +332,19 @@ describe('a commit whose answer was lost', () => {
     const tenantId = await newTenant(test.database)
     expect(await codeOf(upload(place, tenantId))).toBe('database_unavailable')
     expect(await tracesOf(tenantId, place)).toMatchObject({ files: 1, objects: 1, stored: 1, reservations: 0 })
+  })
+
+  it.each([
+    ['keeps the bytes of all that were sealed together', true],
+    ['removes the bytes of all that were not', false],
+  ])('%s', async (_, happened) => {
+    const place = house(cut(happened))
+    const tenantId = await newTenant(test.database)
+    const codes = await Promise.all(Array.from({ length: 8 }, () => codeOf(upload(place, tenantId))))
+    expect(codes).toEqual(Array.from({ length: 8 }, () => 'database_unavailable'))
+    const traces = await tracesOf(tenantId, place)
+    if (happened) expect(traces).toMatchObject({ files: 8, objects: 8, jobs: 8, stored: 8, files_count: 8 })
+    else expect(traces).toEqual(nothing)
   })
 
   it('removes them when it had not', async () => {
@@ -452,15 +466,60 @@ describe('a small upload where much room is left', () => {
   })
 
   it('is reserved for when too much is under way in this process', async () => {
-    const unreserved = createUnreservedBytes()
-    const room = { limits: toTenantLimits({}), usersLimited: false, leftBytes: 1e12, leftFiles: 1e6 }
-    const ends = Array.from({ length: 256 }, () => unreserved.take(256 * 1024, room))
-    expect(ends).not.toContain(undefined)
-    expect(unreserved.take(1, room)).toBeUndefined()
-    ends[0]?.()
-    expect(unreserved.take(1, room)).toBeDefined()
+    const unreserved = unreservedOf(() => ({ ...ample, limits: toTenantLimits({}) }))
+    const taken = await Promise.all(Array.from({ length: 256 }, () => unreserved.take(1, 256 * 1024)))
+    expect(taken).not.toContain(undefined)
+    expect(await unreserved.take(1, 1)).toBeUndefined()
+    taken[0]?.end()
+    expect(await unreserved.take(1, 1)).toBeDefined()
+  })
+
+  it('looks at the room of a tenant once a second, and again when a look has failed', async () => {
+    let nowMs = 0
+    let looksCount = 0
+    let fails = true
+    const look = () => {
+      looksCount++
+      if (fails) throw new Problem('not_found')
+      return { ...ample, limits: toTenantLimits({}) }
+    }
+    const unreserved = unreservedOf(look, { ...systemClock, monotonicMs: () => nowMs })
+    await expect(unreserved.take(1, 1)).rejects.toThrow(Problem)
+    fails = false
+    await Promise.all([unreserved.take(1, 1), unreserved.take(1, 1), unreserved.take(2, 1)])
+    expect(looksCount).toBe(3)
+    nowMs = 999
+    await unreserved.take(1, 1)
+    expect(looksCount).toBe(3)
+    nowMs = 1_000
+    await unreserved.take(1, 1)
+    expect(looksCount).toBe(4)
+  })
+
+  it('is held to the limits as they are when it is sealed, whatever they were at the last look', async () => {
+    const place = house()
+    const tenantId = await newTenant(test.database)
+    await upload(place, tenantId, { bytes: randomBytes(1_000) })
+    await test.database.query('update tenant set limits = $2 where id = $1', [tenantId, '{"stored_bytes_max":1999}'])
+    expect(await codeOf(upload(place, tenantId, { bytes: randomBytes(1_000) }))).toBe('quota_exceeded')
+    await test.database.query('update tenant set limits = $2 where id = $1', [tenantId, '{"stored_bytes_max":2000}'])
+    await upload(place, tenantId, { bytes: randomBytes(1_000) })
+    expect(await tracesOf(tenantId, place)).toMatchObject({
+      files: 2,
+      stored: 2,
+      stored_bytes: 2_000,
+      reserved_bytes: 0,
+    })
   })
 })
+
+const ample = { usersLimited: false, leftBytes: 1e12, leftFiles: 1e6 }
+const unreservedOf = (look: () => TenantRoom, clock: Clock = systemClock) =>
+  createUnreservedBytes({
+    database: test.database,
+    quota: { ...createQuota({ database: test.database }), look: async () => look() },
+    clock,
+  })
 
 it('an upload that takes long keeps its reservation and its key alive', async () => {
   let nowMs = 0

@@ -7,26 +7,23 @@
 //   form ──▶ first bytes: type ──▶ reserve ──▶ vault.write ──▶ seal + submit ──▶ 202
 //                                     └── any failure: release ◀──┴── remove the object
 //
-// A small file where much room is left is not reserved for: unreserved-bytes.ts.
+// A small file where much room is left is not reserved for (unreserved-bytes.ts), and sealed with others that are ready at
+// the same time (seal-together.ts).
 
-import { lanes, type UploadResult } from '@millrace/contract'
-import { enterFile, sealFile, sealFileVersion } from '../files/seal.ts'
-import { writeAudit } from '../platform/audit.ts'
+import type { UploadResult } from '@millrace/contract'
 import type { Clock } from '../platform/clock.ts'
 import { isUniqueViolation, type Database, type Tx } from '../platform/database.ts'
-import { claimLifetimeMs, hashRequest, type Idempotency, type IdempotencyClaim } from '../platform/idempotency.ts'
-import { encodeId, type RowId } from '../platform/ids.ts'
-import type { Log } from '../platform/log.ts'
-import type { Principal } from '../platform/principal.ts'
+import { claimLifetimeMs, type Idempotency } from '../platform/idempotency.ts'
 import { Problem } from '../platform/problem.ts'
 import type { WakeBus } from '../platform/wake.ts'
 import type { JobSubmission } from '../processing/submission.ts'
 import { insertObjects } from '../storage/object.sql.ts'
 import type { SealedObject, Vault } from '../storage/vault.ts'
-import type { TenantLimits } from '../tenants/limits.ts'
 import type { Quota, Reservation } from '../tenants/quota.ts'
 import type { FormFile, UploadFields } from './form.ts'
 import { meterContent, peekContent } from './received-content.ts'
+import { createSealTogether } from './seal-together.ts'
+import { sealUpload, type ReceivedFile, type UploadOrder, type UploadToSeal } from './seal-upload.ts'
 import { sniffBytes, sniffContentType } from '../pipeline/formats/sniff.ts'
 
 export interface UploadDependencies {
@@ -39,33 +36,6 @@ export interface UploadDependencies {
   clock: Clock
 }
 
-/** Who uploads, and what is known before the first byte of the file. */
-export interface UploadOrder {
-  principal: Principal
-  requestId: string
-  limits: TenantLimits
-  /** The file that gets a new version; left out: a new file. */
-  fileId?: RowId<'file'>
-  /** At most so many bytes can come, when that is known. */
-  sizeBytesMax?: number
-  /** At least so many bytes must come, when that is known. */
-  sizeBytesMin?: number
-  /** A new file for which nothing is reserved; sizeBytesMax is known then. */
-  unreserved?: boolean
-  claim?: IdempotencyClaim
-  signal: AbortSignal
-  log: Log
-}
-
-/** Bytes that are stored and not yet a file. */
-export interface ReceivedFile {
-  name: string
-  contentType: string
-  object: SealedObject
-  /** Undefined where nothing was reserved. */
-  reservation: Reservation | undefined
-}
-
 export interface Uploads {
   /**
    * Stores the bytes of a file. Throws Problem file_empty, file_too_large, quota_exceeded, checksum_mismatch,
@@ -75,8 +45,8 @@ export interface Uploads {
   /** Makes a file and a job of it. When it throws, nothing is kept, the bytes neither. */
   seal(order: UploadOrder, file: ReceivedFile, fields: UploadFields): Promise<UploadResult>
   /**
-   * The same inside the caller's transaction, for bytes that the caller keeps when it fails. He wakes 'backlog' and
-   * 'outbox' after the commit.
+   * The same inside the caller's transaction, for bytes that have a reservation and that the caller keeps when it fails.
+   * He wakes 'backlog' and 'outbox' after the commit.
    */
   sealWithin(tx: Tx, order: UploadOrder, file: ReceivedFile, fields: UploadFields): Promise<UploadResult>
   /** Lets go of bytes that will not be sealed. Never throws. */
@@ -90,11 +60,16 @@ const keepAliveMs = claimLifetimeMs / 5
 
 export function createUploads(deps: UploadDependencies): Uploads {
   const discard = createDiscard(deps)
+  const sealTogether = createSealTogether(deps)
+  const sealReceived = (upload: UploadToSeal): Promise<UploadResult> =>
+    upload.file.reservation === undefined
+      ? sealTogether(upload)
+      : deps.database.withTenant(upload.order.principal.tenantId, (tx) => sealUpload(deps, tx, upload))
   return {
     discard,
     sealWithin(tx, order, file, fields) {
       checkSha256(file, fields)
-      return sealUpload(deps, tx, order, file, fields)
+      return sealUpload(deps, tx, { order, file, fields })
     },
     async receive(order, file) {
       const { head, whole } = await peekContent(file.content, sniffBytes)
@@ -123,8 +98,7 @@ export function createUploads(deps: UploadDependencies): Uploads {
       try {
         checkSha256(file, fields)
         if (order.signal.aborted) throw new Problem('upload_incomplete')
-        const { tenantId } = order.principal
-        const result = await deps.database.withTenant(tenantId, (tx) => sealUpload(deps, tx, order, file, fields))
+        const result = await sealReceived({ order, file, fields })
         deps.wake.wake('backlog')
         deps.wake.wake('outbox')
         return result
@@ -192,77 +166,6 @@ function meteredContent(
 function checkSha256({ object }: ReceivedFile, { sha256 }: UploadFields): void {
   if (sha256 !== undefined && sha256 !== object.sha256)
     throw new Problem('checksum_mismatch', { detail: `The SHA-256 of the received bytes is ${object.sha256}` })
-}
-
-/** What makes two uploads the same request. */
-export const hashUpload = (
-  order: Pick<UploadOrder, 'fileId'>,
-  file: { name: string; sha256: string },
-  fields: UploadFields,
-): string => hashRequest(['upload', order.fileId ?? null, file.name, file.sha256, fields])
-
-async function sealUpload(
-  { submission, quota, idempotency }: UploadDependencies,
-  tx: Tx,
-  order: UploadOrder,
-  received: ReceivedFile,
-  fields: UploadFields,
-): Promise<UploadResult> {
-  const { principal, requestId, claim } = order
-  const { contentType, object } = received
-  const { tenantId, actor } = principal
-  const { reservation } = received
-  const sealed = await sealReceived(tx, order, received, fields)
-  const { sizeBytes, sha256, objectId } = object
-  const entry = { bytes: sizeBytes, files: 1 }
-  // Both statements are on their way at once.
-  const entered = reservation === undefined ? quota.enter(tx, tenantId, order.limits, entry) : undefined
-  const submitted = submission.submitJob(tx, {
-    tenantId,
-    fileId: sealed.fileId,
-    fileVersion: sealed.version,
-    fileName: sealed.name,
-    contentType,
-    sizeBytes,
-    sha256,
-    objectId,
-    ...(fields.pipeline !== undefined && { pipeline: fields.pipeline }),
-    lane: fields.lane ?? lanes[1],
-    actor,
-  })
-  const [job] = await Promise.all([submitted, entered])
-  await writeAudit(tx, { tenantId, actor, action: 'job.create', target: job.jobId, requestId })
-  if (reservation !== undefined) await quota.settle(tx, reservation, order.limits)
-  const result: UploadResult = {
-    job_id: job.jobId,
-    status: 'queued',
-    estimated_completion: job.estimatedCompletion.toISOString(),
-    file_id: encodeId('file', sealed.fileId),
-    name: sealed.name,
-    size_bytes: sizeBytes,
-    sha256,
-    content_type: contentType,
-    pipeline: job.pipeline,
-  }
-  if (claim !== undefined) {
-    const requestHash = hashUpload(order, { name: received.name, sha256 }, fields)
-    await idempotency.finish(tx, claim, { requestHash, response: result })
-  }
-  return result
-}
-
-async function sealReceived(
-  tx: Tx,
-  { principal, requestId, fileId }: UploadOrder,
-  { name, contentType, object, reservation }: ReceivedFile,
-  { metadata }: UploadFields,
-): Promise<{ fileId: RowId<'file'>; version: number; name: string }> {
-  const seal = { tenantId: principal.tenantId, contentType, object, createdBy: principal.actor, requestId }
-  const newFile = { ...seal, name, metadata: metadata ?? {} }
-  if (reservation === undefined) return { name, ...(await enterFile(tx, newFile)) }
-  if (fileId === undefined) return { name, ...(await sealFile(tx, newFile)) }
-  // A version keeps the name of its file.
-  return sealFileVersion(tx, { ...seal, fileId, ...(metadata !== undefined && { metadata }) })
 }
 
 /**

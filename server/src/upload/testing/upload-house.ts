@@ -11,7 +11,7 @@ import { silentLog } from '../../platform/log.ts'
 import { Problem } from '../../platform/problem.ts'
 import type { RequestContext } from '../../platform/routes.ts'
 import type { WakeTopic } from '../../platform/wake.ts'
-import type { JobSubmission } from '../../processing/submission.ts'
+import type { JobSubmission, SubmittedJob } from '../../processing/submission.ts'
 import { createVault } from '../../storage/encrypted-vault.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import { createTenantSecrets } from '../../storage/tenant-secret.ts'
@@ -64,6 +64,16 @@ export const testSubmission: JobSubmission = {
     const jobRowId = rows[0]!.id
     return { jobRowId, jobId: encodeId('job', jobRowId), pipeline: name, estimatedCompletion: new Date() }
   },
+  async submitJobs(tx, jobs) {
+    const submitted: (SubmittedJob | Problem)[] = []
+    for (const job of jobs) {
+      const submitting = testSubmission.submitJob(tx, job)
+      submitted.push(
+        await submitting.catch((error: unknown) => (error instanceof Problem ? error : Promise.reject(error))),
+      )
+    }
+    return submitted
+  },
 }
 
 export interface UploadHouseOptions {
@@ -115,7 +125,13 @@ export function createUploadHouse(options: UploadHouseOptions) {
   const routes = {
     ...importRoutes({ sessions, secrets, rules, idempotency }),
     ...importSourceRoutes({ database, secrets, rules, folderRoots, idempotency }),
-    ...uploadRoutes({ database, quota, uploads, unreserved: createUnreservedBytes(), idempotency }),
+    ...uploadRoutes({
+      database,
+      quota,
+      uploads,
+      unreserved: createUnreservedBytes({ database, quota, clock }),
+      idempotency,
+    }),
     ...tusRoutes({ sessions, idempotency }),
     ...uploadSessionRoutes({ sessions, partUploads, partUrls, idempotency }),
   }

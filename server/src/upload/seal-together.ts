@@ -1,0 +1,144 @@
+// Small uploads of one tenant that become ready while another is being sealed are sealed in one transaction, with as many
+// statements for all of them as for one. They would wait for each other anyway, for the lock of the tenant's usage.
+// Whoever comes while nothing is under way is sealed at once, alone. What cannot be sealed is looked for by halving, so
+// that it fails alone; and nobody is answered before the commit that holds his file.
+//
+//   ready ──▶ gathering ──the one under way has ended──▶ one transaction for all ──committed──▶ each his answer
+//                                                          └──failed──▶ halves, each a transaction of its own
+
+import type { UploadResult } from '@millrace/contract'
+import { enterFiles } from '../files/seal.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Database, Tx } from '../platform/database.ts'
+import type { RowId } from '../platform/ids.ts'
+import { invariant, Problem } from '../platform/problem.ts'
+import { reserveFileIds } from '../files/file.sql.ts'
+import { createMicroBatch } from '../processing/micro-batch.ts'
+import type { SubmittedJob } from '../processing/submission.ts'
+import { requestHashOf, toJob, toNewFile, toResult, type SealDependencies, type UploadToSeal } from './seal-upload.ts'
+
+export interface SealTogetherDependencies extends SealDependencies {
+  database: Database
+  clock: Clock
+}
+
+/** Metadata may be 64 KiB each; of so many a statement is a few megabytes at most. */
+const togetherCountMax = 64
+
+type Outcome = UploadResult | Error
+
+/**
+ * Seals a new file for which nothing is reserved, with others of its tenant. Throws what submitJobs, enter and finish
+ * throw; nothing of it is written then.
+ */
+export function createSealTogether(deps: SealTogetherDependencies): (upload: UploadToSeal) => Promise<UploadResult> {
+  const tenants = new Map<number, { seal: (upload: UploadToSeal) => Promise<Outcome>; waitingCount: number }>()
+
+  function open(tenantId: number) {
+    const seal = createMicroBatch<UploadToSeal, Outcome>({
+      clock: deps.clock,
+      countMax: togetherCountMax,
+      waitMs: 0,
+      parallelMax: 1,
+      run: (uploads) => sealAll(deps, tenantId, uploads),
+    })
+    const opened = { seal, waitingCount: 0 }
+    tenants.set(tenantId, opened)
+    return opened
+  }
+
+  return async (upload) => {
+    const { tenantId } = upload.order.principal
+    const tenant = tenants.get(tenantId) ?? open(tenantId)
+    tenant.waitingCount++
+    try {
+      const outcome = await tenant.seal(upload)
+      if (outcome instanceof Error) throw outcome
+      return outcome
+    } finally {
+      tenant.waitingCount--
+      if (tenant.waitingCount === 0) tenants.delete(tenantId)
+    }
+  }
+}
+
+/** In the order of the uploads. Never throws, because some of them may have been committed. */
+async function sealAll(
+  deps: SealTogetherDependencies,
+  tenantId: number,
+  uploads: readonly UploadToSeal[],
+): Promise<Outcome[]> {
+  try {
+    return await deps.database.withTenant(tenantId, (tx) => sealWithin(deps, tx, uploads))
+  } catch (thrown) {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+    // Nobody's fault among them; halving would only knock at the same door again.
+    const isUnavailable = error instanceof Problem && error.code === 'database_unavailable'
+    if (isUnavailable || uploads.length === 1) return uploads.map(() => error)
+    const middle = Math.ceil(uploads.length / 2)
+    return [
+      ...(await sealAll(deps, tenantId, uploads.slice(0, middle))),
+      ...(await sealAll(deps, tenantId, uploads.slice(middle))),
+    ]
+  }
+}
+
+interface Entering {
+  upload: UploadToSeal
+  fileId: RowId<'file'>
+  job: SubmittedJob
+  result: UploadResult
+}
+
+/** Those that no pipeline takes are answered with the problem, and nothing of them is written. */
+async function sealWithin(
+  deps: SealTogetherDependencies,
+  tx: Tx,
+  uploads: readonly UploadToSeal[],
+): Promise<Outcome[]> {
+  const fileIds = await reserveFileIds(tx, uploads.length)
+  const sealed = uploads.map((upload, index) => {
+    const fileId = fileIds[index]
+    invariant(fileId !== undefined, 'as many ids are reserved as were asked for')
+    return { upload, fileId, version: 1, name: upload.file.name }
+  })
+  const jobs = await deps.submission.submitJobs(
+    tx,
+    sealed.map((each) => toJob(each.upload, each)),
+  )
+  const outcomes = sealed.map((each, index): Entering | Problem => {
+    const job = jobs[index]
+    invariant(job !== undefined, 'each upload has a job or a problem')
+    return job instanceof Problem ? job : { ...each, job, result: toResult(each.upload, each, job) }
+  })
+  const entering = outcomes.flatMap((outcome) => (outcome instanceof Problem ? [] : [outcome]))
+  if (entering.length > 0) await enter(deps, tx, entering)
+  return outcomes.map((outcome) => (outcome instanceof Problem ? outcome : outcome.result))
+}
+
+/** The usage row is changed last. */
+async function enter(
+  { quota, idempotency }: SealTogetherDependencies,
+  tx: Tx,
+  entering: readonly Entering[],
+): Promise<void> {
+  await enterFiles(
+    tx,
+    entering.map(({ upload, fileId }) => ({ ...toNewFile(upload), fileId })),
+    entering.map(({ upload: { order }, job }) => ({
+      tenantId: order.principal.tenantId,
+      actor: order.principal.actor,
+      action: 'job.create',
+      target: job.jobId,
+      requestId: order.requestId,
+    })),
+  )
+  const answers = entering.flatMap(({ upload, result: response }) => {
+    const { claim } = upload.order
+    return claim === undefined ? [] : [{ claim, requestHash: requestHashOf(upload), response }]
+  })
+  const bytes = entering.reduce((sum, { result }) => sum + result.size_bytes, 0)
+  const { tenantId } = entering[0]!.upload.order.principal // All are of one tenant.
+  // Both are on their way at once.
+  await Promise.all([idempotency.finishAll(tx, answers), quota.enter(tx, tenantId, { bytes, files: entering.length })])
+}
