@@ -8,11 +8,12 @@ import { Problem } from '../platform/problem.ts'
 import type { WakeBus } from '../platform/wake.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import { resultLimits } from './advance.ts'
-import { RefusedOutcome, type Engine, type Report } from './engine.ts'
+import type { Engine, Report } from './engine.ts'
 import type { ClaimedTask, EngineStore, StepResult } from './engine-store.ts'
 import type { Estimates } from './estimates.ts'
 import { ancestorsOf } from './job-graph.ts'
 import { createMicroBatch } from './micro-batch.ts'
+import { RefusedOutcome } from './task-results.ts'
 import type { TaskAssignment, TaskDesk, TaskOutcome } from './task.ts'
 
 export interface TaskDeskDependencies {

@@ -9,13 +9,12 @@
 import type { JobEndState } from '@millrace/contract'
 import { Problem } from '../platform/problem.ts'
 import { advanceJobs, continueExpansion, type AdvanceDependencies } from './advance.ts'
-import type { PipelineDefinition, StepDefinition } from './definition.ts'
+import type { StepDefinition } from './definition.ts'
 import { insertFollowing, type Continuation } from './continuation.ts'
 import type { ChangedJob, ClaimedTask, EngineFile, EngineStore, EngineTx, JobAudit } from './engine-store.ts'
 import { JobGraph, type StepTraits } from './job-graph.ts'
-import { outputNameCandidates } from './output-names.ts'
 import { toSettlement, type EndedOutcome, type EndedTask } from './settlement.ts'
-import type { TaskOutput } from './task.ts'
+import { writeResults, type EndedWell } from './task-results.ts'
 import { verdictOf } from './verdict.ts'
 
 export interface EngineDependencies extends AdvanceDependencies {
@@ -39,7 +38,6 @@ const noContinuation: Continuation = { worker: '', leaseMs: 0, after: new Set() 
 
 /** Idle tasks that one transaction cancels, holds or lets go; the rest of a huge job follows in others. */
 export const cancelChunkCount = 10_000
-const depthMax = 10
 
 export interface Engine {
   /**
@@ -128,10 +126,7 @@ export function createEngine(deps: EngineDependencies): Engine {
         if (outcome.recordsCount !== undefined) addRecords(graph, task.step, outcome.recordsCount)
         ended.push({ graph, task, result: settlement.result, outputs: outcome.outputs, file: files.get(task.jobId) })
       }
-      await writeOutputs(tx, ended, deps)
-      for (const each of ended) await applyResult(tx, each)
-      const sealing = ended.filter(({ outputs }) => outputs.some((output) => output.as === 'file'))
-      for (const each of sealing) await sealMembers(tx, each)
+      await writeResults(tx, ended, deps)
       const succeeded = ended.map(({ task }) => task)
       return { taskIds: settled, continued: await conclude(open, succeeded, continuation) }
     })
@@ -166,149 +161,12 @@ export function createEngine(deps: EngineDependencies): Engine {
         await conclude(open)
       }),
   }
-
-  async function sealMembers(tx: EngineTx, { graph, task, outputs, file }: EndedWell): Promise<void> {
-    const { tenantId, fileId, createdBy, id: parentJobId } = graph.job
-    const depth = (file?.depth ?? 0) + 1
-    if (depth > depthMax) throw new RefusedOutcome(task.taskId, 'archive_unsafe', 'Archives are nested too deep.')
-    const files = outputs.filter((output) => output.as === 'file')
-    const made = { job_id: parentJobId, step: task.step, ...processorOf(graph, task.step, deps) }
-    const members = await tx.effects.sealMembers({ tenantId, parentFileId: fileId, depth, createdBy, made, files })
-    if (members === false) {
-      const detail = `The quota has no room for the ${files.length} files of this archive.`
-      throw new RefusedOutcome(task.taskId, 'quota_exceeded', detail)
-    }
-    for (const member of members) {
-      const { name, contentType, object } = member
-      await startJob(tx, deps, {
-        tenantId,
-        fileId: member.fileId,
-        fileVersion: member.version,
-        pipelineVersionId: member.pipelineVersionId,
-        definition: member.definition,
-        parentJobId,
-        lane: graph.job.lane,
-        createdBy,
-        file: {
-          name,
-          contentType,
-          sizeBytes: object.sizeBytes,
-          sha256: object.sha256,
-          objectId: object.objectId,
-          depth,
-        },
-      })
-    }
-  }
-}
-
-/** Thrown out of a transaction whose task asks for what it cannot have; the task is to be rejected with this instead. */
-export class RefusedOutcome extends Error {
-  readonly taskId: number
-  readonly code: 'archive_unsafe' | 'quota_exceeded'
-  constructor(taskId: number, code: 'archive_unsafe' | 'quota_exceeded', detail: string) {
-    super(detail)
-    this.taskId = taskId
-    this.code = code
-  }
 }
 
 interface OpenJobs {
   tx: EngineTx
   graphs: Map<number, JobGraph>
   files: Map<number, EngineFile>
-}
-
-interface EndedWell {
-  graph: JobGraph
-  task: EndedTask
-  result: unknown
-  outputs: TaskOutput[]
-  file: EngineFile | undefined
-}
-
-export interface StartJob {
-  tenantId: number
-  fileId: JobGraph['job']['fileId']
-  fileVersion: number
-  pipelineVersionId: number
-  definition: PipelineDefinition
-  parentJobId: JobGraph['job']['id'] | null
-  lane: number
-  createdBy: string
-  file: Pick<EngineFile, 'name' | 'contentType' | 'sizeBytes' | 'sha256' | 'objectId' | 'depth'> & {
-    metadata?: Record<string, unknown>
-  }
-}
-
-/** Writes a job with its first tasks in one statement. */
-export async function startJob(
-  tx: EngineTx,
-  deps: AdvanceDependencies,
-  start: StartJob,
-): Promise<{ jobId: JobGraph['job']['id']; remainingMs: number }> {
-  const { file, fileId } = start
-  // The row's id is not known before it is written; the graph gets along with any.
-  const jobId = 0 as JobGraph['job']['id']
-  const graph = toNewGraph(deps, { jobId, virtualMs: 0, start })
-  const files = new Map<number, EngineFile>([
-    [jobId, { ...file, metadata: file.metadata ?? {}, jobId, fileId, current: true, state: 'quarantined', found: {} }],
-  ])
-  const tasks = await advanceJobs(tx, [graph], deps, files)
-  graph.conclude()
-  const remainingMs = graph.remainingMs()
-  const inserted = await tx.insertJob({
-    ...graph.job,
-    remainingMs,
-    parentJobId: start.parentJobId,
-    steps: graph.steps,
-    tasks,
-  })
-  return { jobId: inserted, remainingMs }
-}
-
-/** The graph of a job that is about to be written: everything waits. */
-export function toNewGraph(
-  deps: AdvanceDependencies,
-  job: { jobId: JobGraph['job']['id']; virtualMs: number; start: Omit<StartJob, 'parentJobId'> },
-): JobGraph {
-  const { jobId, virtualMs } = job
-  const { definition, file, tenantId, fileId, fileVersion, pipelineVersionId, lane, createdBy } = job.start
-  const names = Object.keys(definition.steps)
-  return new JobGraph({
-    job: {
-      id: jobId,
-      tenantId,
-      fileId,
-      fileVersion,
-      pipelineVersionId,
-      state: 'queued',
-      lane,
-      stepsPending: names.length,
-      progressPercent: 0,
-      recordsCount: null,
-      problem: null,
-      virtualMs,
-      tasksMoving: false,
-      createdBy,
-    },
-    steps: names.map((name, position) => ({
-      jobId,
-      name,
-      position,
-      state: 'waiting',
-      tasksTotal: 0,
-      tasksPending: 0,
-      tasksFailed: 0,
-      expandedTo: null,
-      problem: null,
-    })),
-    definition,
-    traits: (step) => ({
-      stage: deps.catalogue.find(step.uses)?.stage ?? 'transform',
-      costMs: deps.estimates.costMs(step.uses, file.sizeBytes),
-    }),
-  })
 }
 
 function addRecords(graph: JobGraph, step: string, count: number): void {
@@ -347,80 +205,6 @@ async function applyVerdict(tx: EngineTx, graph: JobGraph, file: EngineFile | un
   const { state, problem } = verdict
   const data = { state, version, ...(problem !== null && { code: problem.code }) }
   await tx.appendEvents([{ tenantId, type: 'file.state', jobId, fileId, data }])
-}
-
-async function applyResult(tx: EngineTx, { graph, task, result, file }: EndedWell): Promise<void> {
-  if (file === undefined || !file.current) return
-  const { fileId, fileVersion: version, tenantId, id: jobId } = graph.job
-  const step = graph.definitionOf(task.step)
-  const { stage } = graph.traitsOf(task.step)
-  if ((stage === 'analyze' || stage === 'validate') && step.each === undefined && result !== null) {
-    await tx.effects.addFound({ fileId, version, step: task.step, found: result })
-  }
-  if (step.uses === 'search.index')
-    await tx.effects.indexFile({ tenantId, fileId, version, jobId, found: entryOf(result) })
-  if (stage === 'archive' && typeof result === 'object' && result !== null && 'storage_class' in result) {
-    const { storage_class: storageClass } = result
-    if (typeof storageClass === 'string') await tx.effects.setStorageClass({ fileId, version, storageClass })
-  }
-}
-
-/** What the indexing step chose of all that was found; search.index of pipeline/ tells it so. */
-function entryOf(result: unknown): Record<string, unknown> | undefined {
-  if (typeof result !== 'object' || result === null || !('metadata' in result)) return undefined
-  const { metadata } = result
-  return typeof metadata === 'object' && metadata !== null ? { ...metadata } : undefined
-}
-
-/** Whoever settles a task is the worker that ran it, so the catalogue is that of what ran. */
-function processorOf(graph: JobGraph, step: string, { catalogue }: AdvanceDependencies) {
-  const { uses } = graph.definitionOf(step)
-  return { processor: uses, processor_version: catalogue.find(uses)?.version ?? null }
-}
-
-async function writeOutputs(tx: EngineTx, ended: readonly EndedWell[], deps: AdvanceDependencies): Promise<void> {
-  const outputs = ended.flatMap(({ graph, task, outputs }) =>
-    outputs
-      .filter((output) => output.as === 'output')
-      .map((output, index) => ({
-        graph,
-        task,
-        output,
-        candidates: outputNameCandidates(output.name, task, index + 1),
-      })),
-  )
-  if (outputs.length === 0) return
-  const taken = new Map<number, Set<string>>()
-  for (const [jobId, group] of Map.groupBy(outputs, ({ graph }) => graph.job.id)) {
-    taken.set(
-      jobId,
-      await tx.findOutputNames(
-        jobId,
-        group.flatMap(({ candidates }) => candidates),
-      ),
-    )
-  }
-  await tx.insertOutputs(
-    outputs.map(({ graph, task, output, candidates }) => {
-      const { id: jobId, tenantId } = graph.job
-      const names = taken.get(jobId) ?? new Set()
-      const name = candidates.find((candidate) => !names.has(candidate)) ?? candidates.at(-1) ?? output.name
-      names.add(name)
-      const { contentType, object } = output
-      const { processor, processor_version: processorVersion } = processorOf(graph, task.step, deps)
-      return {
-        tenantId,
-        jobId,
-        taskId: task.taskId,
-        step: task.step,
-        name,
-        contentType,
-        object,
-        processor,
-        processorVersion,
-      }
-    }),
-  )
 }
 
 async function write(tx: EngineTx, graphs: readonly JobGraph[]): Promise<void> {

@@ -3,9 +3,8 @@ import type { Clock } from '../platform/clock.ts'
 import type { Tx } from '../platform/database.ts'
 import { encodeId } from '../platform/ids.ts'
 import { invariant, Problem } from '../platform/problem.ts'
-import { startJob } from './engine.ts'
 import type { ChosenPipeline, Pipelines } from './pipelines.ts'
-import { startJobs, type StartedJob, type StartJobsDependencies, type StartOneJob } from './start-jobs.ts'
+import { startJob, startJobs, type StartedJob, type StartJobsDependencies, type StartOneJob } from './start-jobs.ts'
 import type { JobSubmission, SubmitJob, SubmittedJob } from './submission.ts'
 
 export interface JobSubmissionDependencies extends StartJobsDependencies {

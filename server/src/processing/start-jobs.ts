@@ -1,12 +1,97 @@
-// Starting many jobs of one tenant at once, with as many statements for a thousand of them as for one.
+// How jobs begin: their graphs while everything waits, their first tasks, and what writes all of it. One job is one statement;
+// many of one tenant are as many statements for a thousand of them as for one.
 
 import type { Tx } from '../platform/database.ts'
 import { advanceJobs, type AdvanceDependencies } from './advance.ts'
-import { toNewGraph, type StartJob } from './engine.ts'
-import type { EngineFile } from './engine-store.ts'
-import type { JobGraph } from './job-graph.ts'
+import type { PipelineDefinition } from './definition.ts'
+import type { EngineFile, EngineTx } from './engine-store.ts'
+import { JobGraph } from './job-graph.ts'
 import { insertJobs, reserveJobIds } from './job.sql.ts'
 import type { SqlEngineStore } from './sql-store.ts'
+
+export interface StartJob {
+  tenantId: number
+  fileId: JobGraph['job']['fileId']
+  fileVersion: number
+  pipelineVersionId: number
+  definition: PipelineDefinition
+  parentJobId: JobGraph['job']['id'] | null
+  lane: number
+  createdBy: string
+  file: Pick<EngineFile, 'name' | 'contentType' | 'sizeBytes' | 'sha256' | 'objectId' | 'depth'> & {
+    metadata?: Record<string, unknown>
+  }
+}
+
+/** Writes a job with its first tasks in one statement. */
+export async function startJob(
+  tx: EngineTx,
+  deps: AdvanceDependencies,
+  start: StartJob,
+): Promise<{ jobId: JobGraph['job']['id']; remainingMs: number }> {
+  const { file, fileId } = start
+  // The row's id is not known before it is written; the graph gets along with any.
+  const jobId = 0 as JobGraph['job']['id']
+  const graph = toNewGraph(deps, { jobId, virtualMs: 0, start })
+  const files = new Map<number, EngineFile>([
+    [jobId, { ...file, metadata: file.metadata ?? {}, jobId, fileId, current: true, state: 'quarantined', found: {} }],
+  ])
+  const tasks = await advanceJobs(tx, [graph], deps, files)
+  graph.conclude()
+  const remainingMs = graph.remainingMs()
+  const inserted = await tx.insertJob({
+    ...graph.job,
+    remainingMs,
+    parentJobId: start.parentJobId,
+    steps: graph.steps,
+    tasks,
+  })
+  return { jobId: inserted, remainingMs }
+}
+
+/** The graph of a job that is about to be written: everything waits. */
+export function toNewGraph(
+  deps: AdvanceDependencies,
+  job: { jobId: JobGraph['job']['id']; virtualMs: number; start: Omit<StartJob, 'parentJobId'> },
+): JobGraph {
+  const { jobId, virtualMs } = job
+  const { definition, file, tenantId, fileId, fileVersion, pipelineVersionId, lane, createdBy } = job.start
+  const names = Object.keys(definition.steps)
+  return new JobGraph({
+    job: {
+      id: jobId,
+      tenantId,
+      fileId,
+      fileVersion,
+      pipelineVersionId,
+      state: 'queued',
+      lane,
+      stepsPending: names.length,
+      progressPercent: 0,
+      recordsCount: null,
+      problem: null,
+      virtualMs,
+      tasksMoving: false,
+      createdBy,
+    },
+    steps: names.map((name, position) => ({
+      jobId,
+      name,
+      position,
+      state: 'waiting',
+      tasksTotal: 0,
+      tasksPending: 0,
+      tasksFailed: 0,
+      expandedTo: null,
+      problem: null,
+    })),
+    definition,
+    traits: (step) => ({
+      stage: deps.catalogue.find(step.uses)?.stage ?? 'transform',
+      costMs: deps.estimates.costMs(step.uses, file.sizeBytes),
+    }),
+  })
+}
 
 export interface StartJobsDependencies extends AdvanceDependencies {
   store: Pick<SqlEngineStore, 'within'>

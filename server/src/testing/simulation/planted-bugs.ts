@@ -23,6 +23,7 @@ const bug = (
 const graph = 'processing/job-graph.ts'
 const advance = 'processing/advance.ts'
 const engine = 'processing/engine.ts'
+const taskResults = 'processing/task-results.ts'
 const settlement = 'processing/settlement.ts'
 const control = 'processing/job-control.ts'
 const store = 'processing/testing/memory-store.ts'
@@ -114,7 +115,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     'continued: new Map() }',
   ]),
   bug('outputs-forgotten', 'Outputs are not written with the outcome that made them.', [
-    engine,
+    taskResults,
     'await writeOutputs(tx, ended, deps)\n',
     '\n',
   ]),
@@ -175,7 +176,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('backoff-without-bound', 'The wait before a retry has no bound.', [
     settlement,
-    'Math.min(maxMs, initialMs * 2 ** (task.attempt - 1))',
+    'Math.min(maxMs, initialMs * doubled)',
     '1e9',
   ]),
   bug('release-uses-attempt', 'A task that is given back has used an attempt.', [
