@@ -6,7 +6,6 @@ import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { createPreparedStatements } from './pglite-statements.ts'
 import {
   retryConflicts,
-  settingSql,
   tenantScope,
   type Database,
   type QueryResult,
@@ -25,6 +24,10 @@ export interface PgliteOptions {
 
 const int8Oid = 20
 const parsers = { [int8Oid]: Number }
+
+/** Names and values as parameters, so that it is prepared once for all tenants. */
+const settingStatement = (count: number): string =>
+  `select ${Array.from({ length: count }, (_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, true)`).join(', ')}`
 
 export async function openPglite(options: PgliteOptions = {}): Promise<Database & { dump(): Promise<Blob> }> {
   const db = await PGlite.create({
@@ -45,7 +48,7 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
   const transaction = <T>(settings: readonly Setting[], work: (tx: Tx) => Promise<T>): Promise<T> =>
     retryConflicts(() =>
       db.transaction(async (raw) => {
-        if (settings.length > 0) await raw.query(settingSql(settings))
+        if (settings.length > 0) await statements.run(settingStatement(settings.length), settings.flat(), 'transaction')
         const sql = sqlOn(raw, 'transaction')
         const guard = createTransactionGuard()
         const failures: unknown[] = []
