@@ -24,13 +24,15 @@ const blurEdge = 32
 export const run = defineRun(imageThumbnail, async ({ parameters, outputFolder, ...rest }) => {
   const picture = await openPicture(inputOf(rest))
   const sizes = parameters.sizes.toSorted((left, right) => left - right)
-  const base = await decoding(() => decodeLargest(picture, parameters, sizes.at(-1) ?? 0))
+  const copies: [Pixels, ...Pixels[]] = [await decoding(() => decodeLargest(picture, parameters, sizes.at(-1) ?? 0))]
   const { ending, contentType } = pictureFiles[parameters.format]
   const thumbnails = []
-  for (const size of sizes) {
+  for (const size of sizes.toReversed()) {
     const name = `thumbnail_${size}.${ending}`
-    const written = await resized(base, size, parameters).toFile(join(outputFolder, name))
-    thumbnails.push({ name, width: written.width, height: written.height, size_bytes: written.size })
+    const copy = await scaled(copies, size)
+    copies.push(copy)
+    const written = await inFormat(copy, parameters).toFile(join(outputFolder, name))
+    thumbnails.unshift({ name, width: written.width, height: written.height, size_bytes: written.size })
   }
   const outputs = thumbnails.map(({ name }) => ({ path: name, name, contentType }))
   return done(outputs, {
@@ -39,34 +41,54 @@ export const run = defineRun(imageThumbnail, async ({ parameters, outputFolder, 
     height: picture.height,
     frames_count: picture.framesCount,
     format: parameters.format,
-    ...(await impressionOf(base)),
+    ...(await impressionOf(await scaled(copies, blurEdge))),
     thumbnails,
   })
 })
 
-/** The one decode: every copy is made from the largest, which JPEG and WebP shrink to while they are read. */
+/** The one decode: the other copies come from the largest, which JPEG and WebP shrink to while they are read. */
 async function decodeLargest(picture: Picture, { fit, damaged }: Wishes, size: number): Promise<Pixels> {
   const isVector = picture.format === 'svg'
   const decoded = picture.decode({ tolerant: damaged === 'allow', edge: size })
   const edge = fit === 'cover' && !isVector ? Math.min(size, picture.width, picture.height) : size
-  const { data, info } = await decoded
-    .resize({ width: edge, height: edge, fit, withoutEnlargement: true })
-    .toColourspace('srgb')
-    .raw()
-    .toBuffer({ resolveWithObject: true })
+  return pixelsOf(decoded.resize({ width: edge, height: edge, fit, withoutEnlargement: true }).toColourspace('srgb'))
+}
+
+/** How many times as large a copy has to be that a smaller one is made of: then nobody sees that it was not the largest. */
+const sourceScale = 2
+
+/**
+ * Pixels with this longest edge, or all where there are fewer. Made of the smallest copy that will do: to read the largest
+ * again for each would take longer than to encode the small ones.
+ */
+async function scaled(copies: readonly [Pixels, ...Pixels[]], size: number): Promise<Pixels> {
+  const [largest] = copies
+  const scale = size / edgeOf(largest)
+  if (scale >= 1) return largest
+  const { data, raw } = copies.findLast((copy) => edgeOf(copy) >= size * sourceScale) ?? largest
+  const scaledTo = (pixels: number): number => Math.max(1, Math.round(pixels * scale))
+  const [width, height] = [scaledTo(largest.raw.width), scaledTo(largest.raw.height)]
+  return pixelsOf(sharp(data, { raw }).resize({ width, height, fit: 'fill' }))
+}
+
+const edgeOf = ({ raw }: Pixels): number => Math.max(raw.width, raw.height)
+
+async function pixelsOf(picture: Sharp): Promise<Pixels> {
+  const { data, info } = await picture.raw().toBuffer({ resolveWithObject: true })
   return { data, raw: { width: info.width, height: info.height, channels: info.channels } }
 }
 
-function resized({ data, raw }: Pixels, size: number, { format, quality, background }: Wishes): Sharp {
-  const copy = sharp(data, { raw }).resize({ width: size, height: size, fit: 'inside', withoutEnlargement: true })
+function inFormat({ data, raw }: Pixels, { format, quality, background }: Wishes): Sharp {
+  const copy = sharp(data, { raw })
   return encoded(format === 'jpeg' ? copy.flatten({ background }) : copy, format, quality)
 }
 
 /** What is shown while the picture is not there yet. */
 async function impressionOf({ data, raw }: Pixels): Promise<{ blurhash: string; dominant_colour: string }> {
-  const small = sharp(data, { raw }).resize({ width: blurEdge, height: blurEdge, fit: 'inside' })
-  const { data: pixels, info } = await small.ensureAlpha().raw().toBuffer({ resolveWithObject: true })
-  const { width, height, channels } = info
+  const {
+    data: pixels,
+    raw: { width, height, channels },
+  } = await pixelsOf(sharp(data, { raw }).ensureAlpha())
   const isWide = width >= height
   return {
     blurhash: encodeBlurhash(new Uint8ClampedArray(pixels), width, height, isWide ? 4 : 3, isWide ? 3 : 4),

@@ -64,6 +64,24 @@ describe('thumbnails', () => {
     expect(result).toMatchObject({ width: 1000, height: 2000 })
   })
 
+  it('are like copies made of the picture itself, although small ones are made of larger ones', async () => {
+    const noise = { type: 'gaussian', mean: 128, sigma: 20 } as const
+    const create = { width: 2001, height: 1333, channels: 3, background: '#808080', noise } as const
+    const grainy = await sharp({ create }).jpeg().toBuffer()
+    const { outputs } = await thumbnails(grainy)
+    for (const { bytes } of outputs) {
+      const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true })
+      const direct = sharp(grainy).resize({ width: info.width, height: info.height, fit: 'fill' }).jpeg()
+      const expected = await sharp(await direct.toBuffer())
+        .raw()
+        .toBuffer()
+      expect(info.width / info.height).toBeCloseTo(2001 / 1333, 2)
+      expect(
+        data.reduce((sum, value, at) => sum + Math.abs(value - (expected[at] ?? 0)), 0) / data.length,
+      ).toBeLessThan(3)
+    }
+  })
+
   it('are cut to squares by cover', async () => {
     const { pictures } = await thumbnails(photo, { sizes: [64, 1500], fit: 'cover', format: 'webp' })
     expect(pictures.map(({ width, height, format }) => [width, height, format])).toEqual([

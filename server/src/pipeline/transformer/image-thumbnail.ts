@@ -9,7 +9,7 @@ export const pictureTypes = ['image/*']
 export const imageThumbnail = defineProcessor({
   name: 'image.thumbnail',
   stage: 'transform',
-  version: 1,
+  version: 2,
   summary:
     'Makes small copies of a picture in several sizes from one decode, upright, in sRGB and without metadata; tells a blurhash and the dominant colour.',
   accepts: pictureTypes,
