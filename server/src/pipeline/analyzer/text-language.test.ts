@@ -17,9 +17,9 @@ test.each([
   ['ru', 'Комитет соберётся снова в четверг, чтобы обсудить, что делать с гаванью.'],
   ['ja', '委員会は木曜日に再び集まり、港について何をすべきかを話し合う。'],
   ['ar', 'ستجتمع اللجنة مرة أخرى يوم الخميس لمناقشة ما يجب عمله بشأن الميناء.'],
-])('%s is told', async (language, sentence) => {
-  const result = await told([text(sentence)])
-  expect(result).toMatchObject({ kind: 'text-language', language })
+])('%s is told, by a sentence and by a page', async (language, sentence) => {
+  for (const words of [sentence, `${sentence} `.repeat(30)])
+    expect(await told([text(words)])).toMatchObject({ kind: 'text-language', language })
 })
 
 test('a foreign beginning does not decide over a long text', async () => {

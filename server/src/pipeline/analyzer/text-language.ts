@@ -7,7 +7,7 @@ import { textTypes } from '../text-input.ts'
 export const textLanguage = defineProcessor({
   name: 'text.language',
   stage: 'analyze',
-  version: 1,
+  version: 2,
   summary: 'Tells the language of a text, with the ones that come next. Knows 60 languages.',
   accepts: textTypes,
   parameters: Type.Object({}, { additionalProperties: false }),
