@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { encode as encodeBlurhash } from 'blurhash'
 import sharp, { type Sharp } from 'sharp'
+import { releaseBytes } from '../../platform/owned-bytes.ts'
 import { decoding, encoded, openPicture, pictureFiles, type Picture } from '../formats/picture.ts'
 import { defineRun, inputOf, type TypedRun } from '../processor-run.ts'
 import { done } from '../processor.ts'
@@ -34,6 +35,8 @@ export const run = defineRun(imageThumbnail, async ({ parameters, outputFolder, 
     const written = await inFormat(copy, parameters).toFile(join(outputFolder, name))
     thumbnails.unshift({ name, width: written.width, height: written.height, size_bytes: written.size })
   }
+  const impression = await impressionOf(await scaled(copies, blurEdge))
+  for (const { data } of copies) releaseBytes(data)
   const outputs = thumbnails.map(({ name }) => ({ path: name, name, contentType }))
   return done(outputs, {
     kind: 'thumbnails',
@@ -41,7 +44,7 @@ export const run = defineRun(imageThumbnail, async ({ parameters, outputFolder, 
     height: picture.height,
     frames_count: picture.framesCount,
     format: parameters.format,
-    ...(await impressionOf(await scaled(copies, blurEdge))),
+    ...impression,
     thumbnails,
   })
 })

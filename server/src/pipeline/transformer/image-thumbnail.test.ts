@@ -82,6 +82,13 @@ describe('thumbnails', () => {
     }
   })
 
+  it('leave no pixels to the collector, which would mark the whole heap to find them', async () => {
+    await thumbnails(photo)
+    const before = process.memoryUsage().external
+    await thumbnails(photo)
+    expect(process.memoryUsage().external - before).toBeLessThan(1024 ** 2)
+  })
+
   it('are cut to squares by cover', async () => {
     const { pictures } = await thumbnails(photo, { sizes: [64, 1500], fit: 'cover', format: 'webp' })
     expect(pictures.map(({ width, height, format }) => [width, height, format])).toEqual([

@@ -23,8 +23,8 @@ export const run = defineRun(fileIngest, async ({ parameters, file: received, ..
   const input = inputOf(rest)
   if (input.sizeBytes === 0) throw new Problem('file_empty', { detail: 'The file has no bytes.' })
   const file = await open(input.path)
+  const bytes = new FileBytes(file, input.path, input.sizeBytes)
   try {
-    const bytes = new FileBytes(file, input.path, input.sizeBytes)
     const opinions = await opinionsOn(Buffer.from(await bytes.read(0, witnessedBytes)), input.name)
     const type = agreedType(opinions)
     const { structure, fault: damage } = await structureOf(bytes, type)
@@ -46,6 +46,7 @@ export const run = defineRun(fileIngest, async ({ parameters, file: received, ..
     })
   } finally {
     await file.close()
+    bytes.release()
   }
 })
 

@@ -4,6 +4,7 @@
 // is a Problem (file_unreadable, file_encrypted) in the words of the file's owner, never a crash and never a loop.
 
 import type { FileHandle } from 'node:fs/promises'
+import { releaseBytes } from '../../../platform/owned-bytes.ts'
 import { Problem } from '../../../platform/problem.ts'
 import type { JsonValue } from '../../formats/json-value.ts'
 
@@ -54,6 +55,11 @@ export class FileBytes {
       next += piece.length
       yield piece
     }
+  }
+
+  /** Gives its memory back: no view holds any more, and nothing can be read. */
+  release(): void {
+    releaseBytes(this.#room)
   }
 
   async #move(at: number, length: number): Promise<void> {
