@@ -11,18 +11,14 @@ import { releaseBytes } from '../platform/owned-bytes.ts'
 import { invariant, Problem } from '../platform/problem.ts'
 import {
   decryptStretch,
-  encryptContent,
-  encryptWhole,
   ExactReader,
   partSizeBytesDefault,
-  SlabRing,
   stretchesOf,
   type EncryptedContent,
-  type EncryptOptions,
   type PartStretch,
 } from './content-cipher.ts'
+import { createEncryptedPut } from './encrypted-put.ts'
 import { newSalt, storedSizeOf } from './encryption.ts'
-import { gather } from './gathered-content.ts'
 import type { KeyRing } from './key-ring.ts'
 import {
   damaged,
@@ -45,19 +41,9 @@ export interface VaultOptions {
   partSizeBytes?: number
 }
 
-/** How content is encrypted and what is asked of it. */
-interface PutEncrypted extends Omit<EncryptOptions, 'version' | 'slabs' | 'onEnd' | 'onSize'> {
-  onSize: (sizeBytes: number) => void
-  /** Throws to refuse the whole. */
-  check?: (found: EncryptedContent) => void
-}
-
 const objectVersion = 1
-/** Content up to this length is encrypted and stored in one piece: as much as a stream holds in one of its slabs. */
-const wholeBytesMax = 256 * 1024
 /** Less than a piece is long, so that one waits and no two are ever joined. */
 const readableHighWaterBytes = 256 * 1024
-const removeTimeoutMs = 30_000
 const partsPageLimit = 1_000
 
 export function createVault(options: VaultOptions): Vault {
@@ -72,90 +58,7 @@ export function createVault(options: VaultOptions): Vault {
     }
   }
 
-  /** After a failed write the store may hold the object all the same, when only its answer was lost. */
-  const removeAfterFailure = async (storeKey: string): Promise<void> => {
-    try {
-      await store.delete(storeKey, { signal: AbortSignal.timeout(removeTimeoutMs) })
-    } catch (error) {
-      log.warn('storage.cleanup_failed', { storeKey, error: String(error) })
-    }
-  }
-
-  /** Encrypts and puts; nothing stays behind after a failure. */
-  const putEncrypted = async (
-    storeKey: string,
-    encrypt: PutEncrypted,
-    signal: AbortSignal | undefined,
-  ): Promise<EncryptedContent> => {
-    const { content, onSize, partSizeBytes } = encrypt
-    const bytesMax = Math.min(wholeBytesMax, partSizeBytes)
-    const gathered = await gather(content, { bytesMax, onSize, signal })
-    if ('whole' in gathered) return putWhole(storeKey, gathered.whole, encrypt, signal)
-    try {
-      return await putStream(storeKey, { ...encrypt, content: gathered.pieces }, signal)
-    } finally {
-      gathered.close() // A store that is away asks for no piece.
-    }
-  }
-
-  const putWhole = async (
-    storeKey: string,
-    content: Buffer,
-    { objectKey, place, firstPart, hash, check }: PutEncrypted,
-    signal: AbortSignal | undefined,
-  ): Promise<EncryptedContent> => {
-    const { stored, found } = encryptWhole({
-      content,
-      objectKey,
-      place,
-      version: objectVersion,
-      ...(firstPart !== undefined && { part: firstPart }),
-      ...(hash !== undefined && { hash }),
-    })
-    releaseBytes(content)
-    check?.(found)
-    await put(storeKey, onePiece(stored), { storedBytes: () => stored.length, sizeBytes: stored.length, signal })
-    releaseBytes(stored)
-    return found
-  }
-
-  const putStream = async (
-    storeKey: string,
-    { check, ...encryption }: PutEncrypted,
-    signal: AbortSignal | undefined,
-  ): Promise<EncryptedContent> => {
-    let found: EncryptedContent | undefined
-    const onEnd = (content: EncryptedContent): void => {
-      check?.(content)
-      found = content
-    }
-    const slabs = new SlabRing()
-    const stored = encryptContent({ ...encryption, version: objectVersion, slabs, onEnd })
-    await put(storeKey, stored, { storedBytes: () => found?.storedBytes, signal })
-    slabs.release()
-    invariant(found, 'what was put was encrypted to its end')
-    return found
-  }
-
-  /** Throws when the store has not kept as much as it was given, and then removes it. */
-  const put = async (
-    storeKey: string,
-    stored: AsyncIterable<Uint8Array>,
-    options: { storedBytes: () => number | undefined; sizeBytes?: number; signal: AbortSignal | undefined },
-  ): Promise<void> => {
-    const { sizeBytes, signal } = options
-    try {
-      const info = await store.put(storeKey, stored, {
-        ...(sizeBytes !== undefined && { sizeBytes }),
-        ...(signal !== undefined && { signal }),
-      })
-      if (info.sizeBytes !== options.storedBytes())
-        throw new Problem('storage_unavailable', { detail: 'The store kept another length than it was given' })
-    } catch (error) {
-      await removeAfterFailure(storeKey)
-      throw error
-    }
-  }
+  const putEncrypted = createEncryptedPut({ store, log })
 
   async function* readParts(
     draft: ObjectDraft,
@@ -180,6 +83,7 @@ export function createVault(options: VaultOptions): Vault {
         content: write.content,
         objectKey,
         place,
+        version: objectVersion,
         partSizeBytes: options.partSizeBytes ?? partSizeBytesDefault,
         onSize: (sizeBytes: number) => checkSize(sizeBytes, write),
         check: (content: EncryptedContent) => checkSha256(content, write),
@@ -218,6 +122,7 @@ export function createVault(options: VaultOptions): Vault {
         content: part.content,
         objectKey,
         place: placeOf(draft),
+        version: objectVersion,
         partSizeBytes: Number.MAX_SAFE_INTEGER,
         firstPart: { number: part.number, salt },
         ...(part.hash !== undefined && { hash: part.hash }),
@@ -273,10 +178,6 @@ export function createVault(options: VaultOptions): Vault {
       }
     },
   }
-}
-
-async function* onePiece(piece: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield piece
 }
 
 const placeOf = ({ tenantId, objectId }: ObjectDraft): Place => ({ tenantId, objectId })
