@@ -7,7 +7,7 @@ import type { RowId } from '../platform/ids.ts'
 import { invariant, Problem } from '../platform/problem.ts'
 import type { StoredProblem } from './engine-store.ts'
 import type { ChosenPipeline, Pipelines } from './pipelines.ts'
-import { startJobs, type StartJobsDependencies, type StartOneJob } from './start-jobs.ts'
+import { reserveJobPlaces, startJobs, type StartJobsDependencies, type StartOneJob } from './start-jobs.ts'
 
 export interface BulkFile {
   fileId: RowId<'file'>
@@ -61,7 +61,7 @@ export function createBulkSubmission(deps: BulkSubmissionDependencies): BulkSubm
       const lane = lanes.indexOf(jobs.lane)
       const chosen = await choose(tx, jobs)
       const starts: StartOneJob[] = []
-      const places = files.map((file): number | { problem: StoredProblem } => {
+      const outcomes = files.map((file): number | { problem: StoredProblem } => {
         const choice = chosen.get(file.contentType)
         invariant(choice !== undefined, 'each type has a choice')
         if ('code' in choice) return { problem: choice }
@@ -70,9 +70,15 @@ export function createBulkSubmission(deps: BulkSubmissionDependencies): BulkSubm
         const job = { tenantId, fileId, fileVersion, pipelineVersionId, definition, lane, createdBy }
         return starts.push({ ...job, file: rest, fileState: 'available' }) - 1
       })
-      const started = await startJobs(tx, deps, starts)
+      const places = await reserveJobPlaces(tx, { tenantId, lanes: starts.map(() => lane) })
+      // A place for each start.
+      const started = await startJobs(
+        tx,
+        deps,
+        starts.map((start, index) => ({ ...start, place: places[index]! })),
+      )
       // One for each start.
-      return places.map((place) => (typeof place === 'number' ? { jobRowId: started[place]!.jobId } : place))
+      return outcomes.map((outcome) => (typeof outcome === 'number' ? { jobRowId: started[outcome]!.jobId } : outcome))
     },
   }
 }

@@ -4,7 +4,7 @@ import type { Tx } from '../platform/database.ts'
 import { encodeId } from '../platform/ids.ts'
 import { invariant, Problem } from '../platform/problem.ts'
 import type { ChosenPipeline, Pipelines } from './pipelines.ts'
-import { startJob, startJobs, type StartedJob, type StartJobsDependencies, type StartOneJob } from './start-jobs.ts'
+import { reserveJobPlaces, startJob, startJobs, type StartedJob, type StartJobsDependencies } from './start-jobs.ts'
 import type { JobSubmission, SubmitJob, SubmittedJob } from './submission.ts'
 
 export interface JobSubmissionDependencies extends StartJobsDependencies {
@@ -50,11 +50,17 @@ export function createJobSubmission(deps: JobSubmissionDependencies): JobSubmiss
       return toSubmitted(chosen, await startJob(store.within(tx), deps, start))
     },
     submitJobs: async (tx, jobs) => {
-      const chosen = await chooseEach(tx, jobs)
-      const starts = jobs.flatMap((job, index): StartOneJob[] => {
-        const choice = chosen[index]
-        invariant(choice !== undefined, 'each job has a choice')
-        return choice instanceof Problem ? [] : [{ ...toStart(job, choice), fileState: 'quarantined' }]
+      const [first] = jobs
+      if (first === undefined) return []
+      // Both are on their way at once.
+      const [chosen, places] = await Promise.all([
+        chooseEach(tx, jobs),
+        reserveJobPlaces(tx, { tenantId: first.tenantId, lanes: jobs.map((job) => lanes.indexOf(job.lane)) }),
+      ])
+      const starts = jobs.flatMap((job, index) => {
+        const [choice, place] = [chosen[index], places[index]]
+        invariant(choice !== undefined && place !== undefined, 'each job has a choice and a place')
+        return choice instanceof Problem ? [] : [{ ...toStart(job, choice), fileState: 'quarantined' as const, place }]
       })
       const started = (await startJobs(tx, deps, starts)).values()
       // Those that run something were started, in their order.

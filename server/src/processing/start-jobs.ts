@@ -106,19 +106,18 @@ export interface StartedJob {
 }
 
 /**
- * Writes jobs with their steps, first tasks and events, and answers in their order. What is written goes with the next
- * statement of the transaction, or with its commit.
+ * Writes jobs with their steps, first tasks and events in the places that were reserved for them, and answers in their
+ * order. What is written goes with the next statement of the transaction, or with its commit.
  */
 export async function startJobs(
   tx: Tx,
   deps: StartJobsDependencies,
-  starts: readonly StartOneJob[],
+  starts: readonly (StartOneJob & { place: JobPlace })[],
 ): Promise<StartedJob[]> {
   if (starts.length === 0) return []
-  const places = await reservePlaces(tx, starts)
   const files = new Map<number, EngineFile>()
-  const graphs = starts.map((start, index) => {
-    const { jobId, virtualMs } = places[index]! // One for each start.
+  const graphs = starts.map((start) => {
+    const { jobId, virtualMs } = start.place
     const { file, fileId, fileState: state } = start
     files.set(jobId, { ...file, metadata: file.metadata ?? {}, jobId, fileId, current: true, state, found: {} })
     return toNewGraph(deps, { jobId, virtualMs, start })
@@ -131,22 +130,25 @@ export async function startJobs(
   return jobs.map(({ id, remainingMs }) => ({ jobId: id, remainingMs }))
 }
 
-interface Place {
+export interface JobPlace {
   jobId: JobGraph['job']['id']
+  /** Where its ranks begin: at the tenant's present in its lane. */
   virtualMs: number
 }
 
-/** An id for each, and where its ranks begin: at the tenant's present in its lane. */
-async function reservePlaces(tx: Tx, starts: readonly StartOneJob[]): Promise<Place[]> {
-  const byLane = new Map<number, Iterator<Place>>()
-  const reserving = Map.groupBy(starts, ({ lane }) => lane)
+/** For jobs that may be started, in these lanes. A place that stays empty is a number that no job has. */
+export async function reserveJobPlaces(
+  tx: Tx,
+  { tenantId, lanes }: { tenantId: number; lanes: readonly number[] },
+): Promise<JobPlace[]> {
+  const byLane = new Map<number, Iterator<JobPlace>>()
+  const reserving = Map.groupBy(lanes, (lane) => lane)
     .entries()
-    .map(async ([lane, { length: count, 0: first }]) => {
-      const { tenantId } = first! // A group is not empty.
+    .map(async ([lane, { length: count }]) => {
       const { jobIds, presentMs } = await reserveJobIds(tx, { tenantId, lane, count })
       byLane.set(lane, jobIds.map((jobId) => ({ jobId, virtualMs: presentMs })).values())
     })
   await Promise.all(reserving)
-  // As many were reserved as there are starts of the lane.
-  return starts.map(({ lane }) => byLane.get(lane)!.next().value as Place)
+  // As many were reserved as were asked for of the lane.
+  return lanes.map((lane) => byLane.get(lane)!.next().value as JobPlace)
 }
