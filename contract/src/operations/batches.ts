@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import { BatchChange, BatchItemResource, BatchOrder, BatchPlan, BatchResource } from '../resources/batch.ts'
 import { batchItemStates, batchReportFormats, batchStates } from '../states.ts'
-import { type Operation, List, page } from './operation.ts'
+import { List, page, type Operation } from './operation.ts'
 
 const BatchParams = Type.Object({ batch_id: Type.String({ maxLength: 100 }) })
 

@@ -8,7 +8,7 @@ import {
   DeadLetterResource,
   JobFilter,
 } from '../resources/control.ts'
-import { type Operation, List, page } from './operation.ts'
+import { List, page, type Operation } from './operation.ts'
 
 export const controlOperations = {
   listDeadLetters: {

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { SearchHit } from '../resources/event.ts'
 import { FileResource, FileVersionResource, LineageResource, UploadResult } from '../resources/file.ts'
 import { LinkResource } from '../resources/link.ts'
-import { type Operation, List, page, JobParams, OutputParams } from './operation.ts'
+import { List, page, JobParams, OutputParams, type Operation } from './operation.ts'
 
 const FileParams = Type.Object({ file_id: Type.String({ maxLength: 100 }) })
 /** A week: a link is for handing on, not for publishing. */

@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import { ApiKeyResource, PrincipalResource, SessionResource } from '../resources/identity.ts'
 import { roles } from '../states.ts'
-import { type Operation, List, page } from './operation.ts'
+import { List, page, type Operation } from './operation.ts'
 
 const id = (name: string) => Type.Object({ [name]: Type.String({ maxLength: 100 }) })
 const Credentials = Type.Object({

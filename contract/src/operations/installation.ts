@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { AdminMetrics, DoctorReport, QueueResource, WorkerResource } from '../resources/admin.ts'
 import { TenantLimits, TenantLimitsChange } from '../resources/tenant-limits.ts'
 import { PoolShare, PoolShareChange, TenantShare, TenantShareChange } from '../resources/share.ts'
-import { type Operation, List } from './operation.ts'
+import { List, type Operation } from './operation.ts'
 
 const TenantParams = Type.Object({ tenant_id: Type.String({ maxLength: 100 }) })
 const PoolParams = Type.Object({ pool: Type.String({ maxLength: 100 }) })

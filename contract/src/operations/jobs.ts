@@ -5,7 +5,7 @@ import { EventResource } from '../resources/event.ts'
 import { UploadResult } from '../resources/file.ts'
 import { JobResource, JobSummary } from '../resources/job.ts'
 import { jobStates, lanes } from '../states.ts'
-import { type Operation, List, page, JobParams, OutputParams } from './operation.ts'
+import { List, page, JobParams, OutputParams, type Operation } from './operation.ts'
 
 export const jobOperations = {
   createJob: {

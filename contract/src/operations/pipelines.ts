@@ -1,9 +1,9 @@
-// Pipelines and processors.
+// What is done to files: pipelines, and the processors that they are made of.
 
 import { Type } from 'typebox'
 import { PipelineResource, ProcessorResource } from '../resources/pipeline.ts'
 import { FieldError } from '../resources/problem.ts'
-import { type Operation, List, page } from './operation.ts'
+import { List, page, type Operation } from './operation.ts'
 
 export const pipelineOperations = {
   listPipelines: {

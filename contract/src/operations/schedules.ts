@@ -1,8 +1,8 @@
-// Schedules.
+// Batches that a cron orders again and again.
 
 import { Type } from 'typebox'
 import { ScheduleChange, ScheduleOrder, ScheduleResource } from '../resources/schedule.ts'
-import { type Operation, List, page } from './operation.ts'
+import { List, page, type Operation } from './operation.ts'
 
 export const scheduleOperations = {
   createSchedule: {

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { UploadResult } from '../resources/file.ts'
 import { ImportSourceResource, UploadPartResource, UploadResource } from '../resources/upload.ts'
 import { lanes, uploadKinds, uploadPartStates, uploadStates } from '../states.ts'
-import { type Operation, List, listItemsMaxDefault, page } from './operation.ts'
+import { List, listItemsMaxDefault, page, type Operation } from './operation.ts'
 
 const UploadParams = Type.Object({ upload_id: Type.String({ maxLength: 100 }) })
 const ImportSourceParams = Type.Object({ import_source_id: Type.String({ maxLength: 100 }) })

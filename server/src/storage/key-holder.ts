@@ -1,5 +1,6 @@
 // Rows that hold keys which a key of their tenant has wrapped. Whoever has such rows says here how they are found and
-// changed, so that a rotation reaches all of them: a kind that is left out would hold on to the old key for ever.
+// changed, so that a rotation reaches all of them: a kind that is left out could not be read any more once the old key is
+// destroyed (old-keys.ts).
 
 import type { Sql } from '../platform/database.ts'
 

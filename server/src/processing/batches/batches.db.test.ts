@@ -5,7 +5,7 @@ import { encodeId, type RowId } from '../../platform/ids.ts'
 import { createEngineHouse, done, type EngineHouse } from '../testing/engine-house.ts'
 import { toDefinition } from '../testing/test-rows.ts'
 import { listItems } from './batch-item.sql.ts'
-import { type BatchRow } from './batch.sql.ts'
+import type { BatchRow } from './batch.sql.ts'
 import { readReport } from './batch-report.ts'
 import type { BatchAct } from './batches.ts'
 

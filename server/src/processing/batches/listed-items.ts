@@ -2,7 +2,7 @@
 
 import type { Tx } from '../../platform/database.ts'
 import { insertItems, listKnownFiles, listNamedFiles, type NewItem } from './batch-item.sql.ts'
-import { type ItemCounts } from './batch.sql.ts'
+import type { ItemCounts } from './batch.sql.ts'
 import type { ManifestEntry } from './manifest.ts'
 
 /** Enters the lines; answers how many items there are more of each state. */
