@@ -1,4 +1,4 @@
-import type { Sql } from '../platform/database.ts'
+import type { Sql, Tx } from '../platform/database.ts'
 
 export interface ReservationRow {
   id: number
@@ -143,9 +143,13 @@ export async function giveBackToUser(
   ])
 }
 
-/** False when it was gone already. */
-export async function deleteReservation(sql: Sql, tenantId: number, reservationId: number): Promise<boolean> {
-  const { rowCount } = await sql.query(
+/**
+ * False when it was gone already. It is locked by a statement of its own: whoever has just made it grow has changed the
+ * usage row before, and PostgreSQL holds a check against the row as it was when the statement began, too.
+ */
+export async function deleteReservation(tx: Tx, tenantId: number, reservationId: number): Promise<boolean> {
+  tx.send('select from quota_reservation where tenant_id = $1 and id = $2 for update', [tenantId, reservationId])
+  const { rowCount } = await tx.query(
     `with gone as (
        delete from quota_reservation where tenant_id = $1 and id = $2 returning tenant_id, bytes, files, actor
      ), ${givenBackToUsers}
