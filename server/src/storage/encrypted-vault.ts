@@ -105,6 +105,8 @@ export function createVault(options: VaultOptions): Vault {
       return readableOf(await content.next(), content, () => abandoned.abort())
     },
 
+    requireKey: async (object) => void (await keyRing.openObjectKey(object)),
+
     remove: (object) => remove(object.storeKey),
 
     async createDraft({ tenantId, folder }) {

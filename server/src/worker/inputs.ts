@@ -26,8 +26,11 @@ export async function writeInputs(
   const written: InputFile[] = []
   for (const [index, file] of task.input.files.entries()) {
     const object = await sources.findObject(file.objectId)
+    if (object === undefined || object.tenantId !== task.tenantId) throw gone()
     // Without its key it has been erased, whether or not it is still kept in clear.
-    if (object === undefined || object.tenantId !== task.tenantId || object.wrappedKey.length === 0) throw gone()
+    await sources.vault.requireKey(object).catch((error: unknown) => {
+      throw error instanceof Problem && error.code === 'not_found' ? gone() : error
+    })
     const fullPath = path.join(options.folder, String(index))
     if (!(await options.keptInputs.give(object, fullPath))) {
       const content = await sources.vault.read(object, { signal: options.signal })

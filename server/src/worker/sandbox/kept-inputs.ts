@@ -91,7 +91,12 @@ export function createKeptInputs(options: { folder: string; clock: Clock; bytesM
     },
     keep({ objectId, tenantId, sizeBytes }, fullPath) {
       if (!hasDescriptorPaths || sizeBytes > bytesMax || kept.has(objectId)) return
-      const descriptor = openSync(fullPath, 'r')
+      let descriptor: number
+      try {
+        descriptor = openSync(fullPath, 'r')
+      } catch {
+        return // As with too many open files: it will be read again.
+      }
       const usedMs = clock.monotonicMs()
       kept.set(objectId, { objectId, tenantId, sizeBytes, descriptor, usedMs, readersCount: 0, isForgotten: false })
       keptBytes += sizeBytes
