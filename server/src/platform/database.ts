@@ -1,6 +1,8 @@
 // The one way to the database. Features reach it through withTenant, which drops to a role that sees a single
 // tenant; the installation's own duties (engine, migrations, sign-in) use asSystem and query.
 
+import { Problem } from './problem.ts'
+
 export interface QueryResult<Row> {
   rows: Row[]
   /** Rows returned, or affected by a statement that returns none. */
@@ -61,6 +63,10 @@ export const sqlState = (error: unknown): string | undefined => {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
+
+/** The server is away, out of room (53) or out of time (57): not the fault of what a statement was given. */
+export const isOutage = (error: unknown): boolean =>
+  (error instanceof Problem && error.code === 'database_unavailable') || /^5[37]/.test(sqlState(error) ?? '')
 
 export const isUniqueViolation = (error: unknown): boolean => sqlState(error) === '23505'
 

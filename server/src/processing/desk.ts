@@ -2,9 +2,8 @@
 // outcomes. Outcomes travel in batches; what cannot be written is looked for by halving the batch, so that it fails alone.
 
 import type { Clock } from '../platform/clock.ts'
-import { sqlState } from '../platform/database.ts'
+import { isOutage, sqlState } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
-import { Problem } from '../platform/problem.ts'
 import type { WakeBus } from '../platform/wake.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import { resultLimits } from './advance.ts'
@@ -131,7 +130,7 @@ async function settleAll(deps: Settling, reports: readonly WorkerReport[]): Prom
     })
   } catch (error) {
     // Nobody's fault among them; halving would only knock at the same door again.
-    if (error instanceof Problem && error.code === 'database_unavailable') throw error
+    if (isOutage(error)) throw error
     if (error instanceof RefusedOutcome)
       return settleAll(
         deps,

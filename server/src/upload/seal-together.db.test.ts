@@ -140,6 +140,18 @@ describe('uploads that are ready while another is being sealed', () => {
     expect(await usageOf(test.database, tenantId)).toMatchObject({ files_count: 3, stored_bytes: 3_000 })
   })
 
+  it('fail together, once, when the server is out of time', async () => {
+    const tenantId = await insertTestTenant(test.database)
+    const { seal, openGate, transactionsOf } = gatedHouse((count) => {
+      if (count === 2) throw Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' })
+    })
+    const sealing = Promise.allSettled(['a', 'b', 'c'].map((name) => seal(uploadOf(tenantId, name))))
+    openGate()
+    expect((await sealing).map(codeOf)).toEqual(['sealed', 'failed', 'failed'])
+    expect(transactionsOf()).toHaveLength(2)
+    expect(await writtenOf(tenantId)).toEqual([whole('a')])
+  })
+
   it('take exactly the room that is left, to the byte', async () => {
     const tenantId = await insertTestTenant(test.database, { stored_bytes_max: 4_999 })
     const { seal, openGate } = gatedHouse()

@@ -9,7 +9,7 @@
 import type { UploadResult } from '@millrace/contract'
 import { enterFiles } from '../files/seal.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { Database, Tx } from '../platform/database.ts'
+import { isOutage, type Database, type Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import { invariant, Problem } from '../platform/problem.ts'
 import { reserveFileIds } from '../files/file.sql.ts'
@@ -73,8 +73,7 @@ async function sealAll(
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown))
     // Nobody's fault among them; halving would only knock at the same door again.
-    const isUnavailable = error instanceof Problem && error.code === 'database_unavailable'
-    if (isUnavailable || uploads.length === 1) return uploads.map(() => error)
+    if (uploads.length === 1 || isOutage(error)) return uploads.map(() => error)
     const middle = Math.ceil(uploads.length / 2)
     return [
       ...(await sealAll(deps, tenantId, uploads.slice(0, middle))),
@@ -100,7 +99,8 @@ async function sealWithin(
   const sealed = uploads.map((upload, index) => {
     const fileId = fileIds[index]
     invariant(fileId !== undefined, 'as many ids are reserved as were asked for')
-    return { upload, fileId, version: 1, name: upload.file.name }
+    const { name, metadata } = toNewFile(upload)
+    return { upload, fileId, version: 1, name, metadata }
   })
   const jobs = await deps.submission.submitJobs(
     tx,

@@ -30,6 +30,8 @@ const s3Place = Compile(S3Place)
 const s3File = Compile(Type.Object({ place: S3Place, key: Type.String() }))
 
 const pageLimit = 500
+/** Of folders of an inventory, a thousand each; daily ones for longer than there has been S3. */
+const inventoryPagesMax = 20
 const answerTimeoutMs = 30_000
 
 export function createS3Origin(guard: GuardOptions): { open: FileOpener; list: PlaceLister } {
@@ -136,7 +138,8 @@ async function findNewestManifest(
   { bucket, folder, signal }: { bucket: string; folder: string; signal: AbortSignal },
 ): Promise<string> {
   let newest = ''
-  for (let after: string | undefined; ;) {
+  let after: string | undefined
+  for (let pages = 0; pages < inventoryPagesMax; pages++) {
     const command = new ListObjectsV2Command({
       Bucket: bucket,
       Prefix: folder,
