@@ -6,7 +6,7 @@ import { makePdf } from '../fixtures/pdf.ts'
 import { csv, sales } from '../fixtures/tables.ts'
 import { prose, utf8 } from '../fixtures/texts.ts'
 import { openHouse, type House } from './house.ts'
-import { refusalOf, runFile, untilEnded, upload } from './jobs.ts'
+import { formOf, refusalOf, runFile, untilEnded, upload } from './jobs.ts'
 import { proveHealthy } from './proof.ts'
 
 let house: House
@@ -79,6 +79,23 @@ test('a file can be run through another pipeline, and through one of its own', a
   const job = await untilEnded(client, jobId)
   expect(job).toMatchObject({ status: 'completed', pipeline: 'just-language', pipeline_version: 1 })
   expect(job.steps.map(({ name }) => name)).toEqual(expect.arrayContaining(['check', 'language']))
+})
+
+test('the first step goes by what was said of the file, of a new version and of another run as well', async () => {
+  const source =
+    'name: letters-only\naccept: [text/plain]\nsteps:\n  check: { uses: file.ingest, if: file.metadata.kind == "letter" }\n'
+  await client.call('createPipeline', { body: { source } })
+  const pipeline = 'letters-only'
+  const stateOf = async ({ job_id: jobId }: { job_id: string }): Promise<string | undefined> =>
+    (await untilEnded(client, jobId)).steps.find(({ name }) => name === 'check')?.state
+  const words = { name: 'letter.txt', bytes: utf8('Dear all.\n') }
+  const letter = await upload(client, words, { pipeline, metadata: { kind: 'letter' } })
+  expect(await stateOf(letter)).toBe('succeeded')
+  expect(await stateOf(await upload(client, words, { pipeline, metadata: { kind: 'note' } }))).toBe('skipped')
+  const params = { file_id: letter.file_id }
+  const form = formOf({ name: 'letter.txt', bytes: utf8('Dear both.\n') }, { pipeline })
+  expect(await stateOf(await client.call('uploadFileVersion', { params, form }))).toBe('succeeded')
+  expect(await stateOf(await client.call('createJob', { body: { ...params, pipeline } }))).toBe('succeeded')
 })
 
 test('afterwards the house is healthy', async () => {

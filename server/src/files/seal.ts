@@ -98,7 +98,10 @@ export interface SealFileVersion extends Omit<SealFile, 'name' | 'parentFileId' 
  * Enters a stored object as the next version of a file, which is quarantined again. Throws Problem('not_found') for a
  * file that is not there or lies in the trash. Versions of one file take turns on its row.
  */
-export async function sealFileVersion(tx: Tx, file: SealFileVersion): Promise<SealedFile & { name: string }> {
+export async function sealFileVersion(
+  tx: Tx,
+  file: SealFileVersion,
+): Promise<SealedFile & Pick<SealFile, 'name' | 'metadata'>> {
   const { fileId, tenantId } = file
   const current = await lockFile(tx, tenantId, fileId)
   if (current === undefined || current.deleted_at !== null) throw new Problem('not_found')
@@ -109,7 +112,7 @@ export async function sealFileVersion(tx: Tx, file: SealFileVersion): Promise<Se
   await insertFileOutbox(tx, { tenantId, fileId, type: 'file.created', data: eventOf({ ...file, version: number }) })
   await writeAudit(tx, toAudit({ ...file, version: number, action: 'file.add_version' }))
   await addUsage(tx, { tenantId, bytes: file.object.sizeBytes, files: 0 })
-  return { fileId, version: number, name: file.name ?? current.name }
+  return { fileId, version: number, name: file.name ?? current.name, metadata: file.metadata ?? current.metadata }
 }
 
 interface Entered {

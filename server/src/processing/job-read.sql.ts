@@ -164,13 +164,15 @@ export interface JobInputRow {
   size_bytes: number
   sha256: string
   object_id: string
+  metadata: Record<string, unknown>
+  depth: number
   state: ValidationState
 }
 
 /** The newest version of a file, held against changes until the transaction ends; nothing for one in the trash. */
 export async function findJobInput(sql: Sql, tenantId: number, fileId: number): Promise<JobInputRow | undefined> {
   const { rows } = await sql.query<JobInputRow>(
-    `select version, name, content_type, size_bytes, sha256, object_id, state from file
+    `select version, name, content_type, size_bytes, sha256, object_id, metadata, depth, state from file
      where tenant_id = $1 and id = $2 and deleted_at is null for share`,
     [tenantId, fileId],
   )

@@ -77,6 +77,8 @@ export function jobRoutes(deps: JobRouteDependencies): RouteGroup<JobOperations>
           sizeBytes: file.size_bytes,
           sha256: file.sha256,
           objectId: file.object_id,
+          metadata: file.metadata,
+          depth: file.depth,
           ...(body.pipeline === undefined ? {} : { pipeline: body.pipeline }),
           lane: body.priority ?? lanes[1],
           actor,

@@ -30,7 +30,7 @@ async function orderOf(lane: Lane = 'normal', contentType = 'text/csv'): Promise
   const fileId = await house.addFile(tenantId)
   const sha256 = 'b'.repeat(64)
   const file = { fileId, fileVersion: 1, fileName: 'data.csv', contentType, sizeBytes: 100, sha256, objectId: 'o' }
-  return { ...file, tenantId, lane, actor: 'system' }
+  return { ...file, tenantId, metadata: {}, depth: 0, lane, actor: 'system' }
 }
 
 const submitTogether = (orders: readonly SubmitJob[]) =>
@@ -64,6 +64,27 @@ describe('jobs that are submitted together', () => {
       expect(together[index]).toMatchObject({ pipeline: alone.pipeline })
     }
     expect(new Set(together.map((job) => (job as SubmittedJob).jobId)).size).toBe(4)
+  })
+
+  it('begin with the steps whose conditions hold for what was said of their file', async () => {
+    const steps = {
+      theirs: { uses: 'collect.a', if: 'file.metadata.owner == "them"' },
+      nested: { uses: 'collect.a', if: 'file.depth == 2' },
+    }
+    await house.usePipeline(tenantId, toDefinition(steps))
+    const orders = [
+      { ...(await orderOf()), metadata: { owner: 'them' } },
+      { ...(await orderOf()), metadata: { owner: 'us' }, depth: 2 },
+    ]
+    const begunOf = async (job: SubmittedJob | Problem | undefined) => {
+      const written = await writtenOf(job)
+      return (written?.['tasks'] as string[][] | undefined)?.map(([step]) => step)
+    }
+    const together = await submitTogether(orders)
+    for (const [index, begun] of [['theirs'], ['nested']].entries()) {
+      const alone = await house.database.withTenant(tenantId, (tx) => house.submission.submitJob(tx, orders[index]!))
+      expect([await begunOf(together[index]), await begunOf(alone)]).toEqual([begun, begun])
+    }
   })
 
   it('go on without those that no pipeline takes', async () => {

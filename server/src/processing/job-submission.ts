@@ -12,8 +12,6 @@ export interface JobSubmissionDependencies extends StartJobsDependencies {
   clock: Clock
 }
 
-type SubmitOneJob = Omit<SubmitJob, 'parentJobId'>
-
 /** From the end of one step to the start of the next, when nobody is in the way. */
 const hopMs = 10
 
@@ -27,7 +25,7 @@ export function createJobSubmission(deps: JobSubmissionDependencies): JobSubmiss
   }
 
   /** What each job runs, or why it runs nothing. Whatever many ask for is looked for once; one after the other, as choosing may write. */
-  async function chooseEach(tx: Tx, jobs: readonly SubmitOneJob[]): Promise<(ChosenPipeline | Problem)[]> {
+  async function chooseEach(tx: Tx, jobs: readonly SubmitJob[]): Promise<(ChosenPipeline | Problem)[]> {
     const choices = new Map<string, ChosenPipeline | Problem>()
     const chosen: (ChosenPipeline | Problem)[] = []
     for (const job of jobs) {
@@ -46,7 +44,7 @@ export function createJobSubmission(deps: JobSubmissionDependencies): JobSubmiss
     },
     submitJob: async (tx, job) => {
       const chosen = await pipelines.choose(tx, choiceOf(job))
-      const start = { ...toStart(job, chosen), parentJobId: job.parentJobId ?? null }
+      const start = { ...toStart(job, chosen), parentJobId: null }
       return toSubmitted(chosen, await startJob(store.within(tx), deps, start))
     },
     submitJobs: async (tx, jobs) => {
@@ -76,14 +74,14 @@ function toProblem(error: unknown): Problem {
   throw error
 }
 
-const choiceOf = ({ tenantId, contentType, pipeline }: SubmitOneJob) => ({
+const choiceOf = ({ tenantId, contentType, pipeline }: SubmitJob) => ({
   tenantId,
   contentType,
   ...(pipeline !== undefined && { pipeline }),
 })
 
-function toStart(job: SubmitOneJob, { pipelineVersionId, definition }: ChosenPipeline) {
-  const { tenantId, fileId, fileVersion, fileName, contentType, sizeBytes, sha256, objectId } = job
+function toStart(job: SubmitJob, { pipelineVersionId, definition }: ChosenPipeline) {
+  const { tenantId, fileId, fileVersion, fileName, contentType, sizeBytes, sha256, objectId, metadata, depth } = job
   return {
     tenantId,
     fileId,
@@ -92,6 +90,6 @@ function toStart(job: SubmitOneJob, { pipelineVersionId, definition }: ChosenPip
     definition,
     lane: lanes.indexOf(job.lane),
     createdBy: job.actor,
-    file: { name: fileName, contentType, sizeBytes, sha256, objectId, depth: 0 },
+    file: { name: fileName, contentType, sizeBytes, sha256, objectId, metadata, depth },
   }
 }

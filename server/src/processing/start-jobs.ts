@@ -18,9 +18,7 @@ export interface StartJob {
   parentJobId: JobGraph['job']['id'] | null
   lane: number
   createdBy: string
-  file: Pick<EngineFile, 'name' | 'contentType' | 'sizeBytes' | 'sha256' | 'objectId' | 'depth'> & {
-    metadata?: Record<string, unknown>
-  }
+  file: Pick<EngineFile, 'name' | 'contentType' | 'sizeBytes' | 'sha256' | 'objectId' | 'metadata' | 'depth'>
 }
 
 /** Writes a job with its first tasks in one statement. */
@@ -34,7 +32,7 @@ export async function startJob(
   const jobId = 0 as JobGraph['job']['id']
   const graph = toNewGraph(deps, { jobId, virtualMs: 0, start })
   const files = new Map<number, EngineFile>([
-    [jobId, { ...file, metadata: file.metadata ?? {}, jobId, fileId, current: true, state: 'quarantined', found: {} }],
+    [jobId, { ...file, jobId, fileId, current: true, state: 'quarantined', found: {} }],
   ])
   const tasks = await advanceJobs(tx, [graph], deps, files)
   graph.conclude()
@@ -119,7 +117,7 @@ export async function startJobs(
   const graphs = starts.map((start) => {
     const { jobId, virtualMs } = start.place
     const { file, fileId, fileState: state } = start
-    files.set(jobId, { ...file, metadata: file.metadata ?? {}, jobId, fileId, current: true, state, found: {} })
+    files.set(jobId, { ...file, jobId, fileId, current: true, state, found: {} })
     return toNewGraph(deps, { jobId, virtualMs, start })
   })
   const engine = deps.store.within(tx)

@@ -14,11 +14,13 @@ export interface SubmitJob {
   sizeBytes: number
   sha256: string
   objectId: string
+  /** What the owner said of the file, and in how many archives it lay: conditions of the first steps may ask. */
+  metadata: Record<string, unknown>
+  depth: number
   /** Name of a pipeline of the tenant; left out: the default for the content type. */
   pipeline?: string
   lane: Lane
   actor: string
-  parentJobId?: RowId<'job'>
 }
 
 export interface SubmittedJob {
@@ -37,8 +39,8 @@ export interface JobSubmission {
   /** Writes job, steps and first tasks. The caller wakes 'backlog' and 'outbox' after its commit. */
   submitJob(tx: Tx, job: SubmitJob): Promise<SubmittedJob>
   /**
-   * The same for many of one tenant, none of which is another's child, with as many statements as for one; answered in
-   * their order. What no pipeline takes is answered with the problem, and the others go on.
+   * The same for many of one tenant, with as many statements as for one; answered in their order. What no pipeline takes is
+   * answered with the problem, and the others go on.
    */
-  submitJobs(tx: Tx, jobs: readonly Omit<SubmitJob, 'parentJobId'>[]): Promise<(SubmittedJob | Problem)[]>
+  submitJobs(tx: Tx, jobs: readonly SubmitJob[]): Promise<(SubmittedJob | Problem)[]>
 }

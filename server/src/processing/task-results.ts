@@ -149,6 +149,7 @@ async function sealMembers(
         sizeBytes: object.sizeBytes,
         sha256: object.sha256,
         objectId: object.objectId,
+        metadata: {},
         depth,
       },
     })

@@ -78,13 +78,17 @@ interface SealedUpload {
   fileId: RowId<'file'>
   version: number
   name: string
+  metadata: Record<string, unknown>
 }
 
 async function sealReceived(tx: Tx, upload: UploadToSeal): Promise<SealedUpload> {
-  const { order, file, fields } = upload
-  if (order.fileId === undefined) return { name: file.name, ...(await sealFile(tx, toNewFile(upload))) }
+  const { order, fields } = upload
+  if (order.fileId === undefined) {
+    const { name, metadata } = toNewFile(upload)
+    return { name, metadata, ...(await sealFile(tx, toNewFile(upload))) }
+  }
   const { metadata: _, name: __, ...seal } = toNewFile(upload)
-  // A version keeps the name of its file.
+  // A version keeps the name of its file, and what was said of it unless something else is.
   return sealFileVersion(tx, {
     ...seal,
     fileId: order.fileId,
@@ -111,6 +115,8 @@ export const toJob = ({ order, file, fields }: UploadToSeal, sealed: SealedUploa
   sizeBytes: file.object.sizeBytes,
   sha256: file.object.sha256,
   objectId: file.object.objectId,
+  metadata: sealed.metadata,
+  depth: 0, // Whatever comes in from outside lay in no archive.
   ...(fields.pipeline !== undefined && { pipeline: fields.pipeline }),
   lane: fields.lane ?? lanes[1],
   actor: order.principal.actor,

@@ -222,6 +222,8 @@ export async function createEngineHouse(options: EngineHouseOptions = {}) {
           sizeBytes: 100,
           sha256: 'b'.repeat(64),
           objectId,
+          metadata: { owner: 'me' },
+          depth: 0,
           lane,
           actor: 'system',
         }),

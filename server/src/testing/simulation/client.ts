@@ -97,6 +97,8 @@ async function submit({ submission, store, plan, fileId, wake }: ClientDependenc
       sizeBytes: 100,
       sha256: '',
       objectId: '',
+      metadata: {},
+      depth: 0,
       pipeline: String(pipelineVersionId),
       lane,
       actor: 'system',
