@@ -89,6 +89,20 @@ describe('ofTenant', () => {
   })
 })
 
+describe('ofSystem', () => {
+  it('sees every tenant, commits each statement, and keeps its settings to it', async () => {
+    const sql = test.database.ofSystem([['lock_timeout', '1234ms']])
+    const { rows } = await sql.query('select current_setting($1) as lock_timeout', ['lock_timeout'])
+    expect(rows).toEqual([{ lock_timeout: '1234ms' }])
+    const { rowCount } = await sql.query('update tenant_usage set reserved_files = $1', [8])
+    expect(rowCount).toBeGreaterThan(1)
+    const after = await test.database.query(
+      `select count(*)::int as count, current_setting('lock_timeout') as lock_timeout from tenant_usage where reserved_files = 8`,
+    )
+    expect(after.rows).toEqual([{ count: rowCount, lock_timeout: '0' }])
+  })
+})
+
 describe('the schema', () => {
   it('guards every table of tenants', async () => {
     expect((await test.database.query(unguardedTables)).rows).toEqual([])

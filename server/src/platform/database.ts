@@ -49,6 +49,8 @@ export interface Database extends Sql {
   withTenant<T>(tenantId: number, work: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>
   /** A tenant's view for single statements, each a transaction of its own and one trip to the server. */
   ofTenant(tenantId: number): Sql
+  /** The installation's view for single statements that need settings, the same way. */
+  ofSystem(settings: readonly Setting[]): Sql
   asSystem<T>(work: (tx: Tx) => Promise<T>, options?: TxOptions): Promise<T>
   /** Runs a script of several statements, outside any transaction of ours. */
   script(text: string): Promise<void>

@@ -82,6 +82,7 @@ export async function openPglite(options: PgliteOptions = {}): Promise<Database 
     ofTenant: (tenantId) => ({
       query: (text, values) => transaction(tenantScope(tenantId), (tx) => tx.query(text, values)),
     }),
+    ofSystem: (settings) => ({ query: (text, values) => transaction(settings, (tx) => tx.query(text, values)) }),
     asSystem: (work, { settings = [] } = {}) => transaction(settings, work),
     script: async (text) => {
       await db.exec(text)

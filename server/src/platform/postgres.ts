@@ -146,6 +146,9 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     ofTenant: (tenantId) => ({
       query: (text, values) => transaction(tenantScope(tenantId), (tx) => tx.query(text, values), { alone: true }),
     }),
+    ofSystem: (settings) => ({
+      query: (text, values) => transaction([], (tx) => tx.query(text, values), { alone: true, settings }),
+    }),
     asSystem: (work, txOptions) => transaction([], work, txOptions),
     script: async (text) => void (await lend(10 * 60_000, (client) => client.query(text))),
     close: () => pool.end(),

@@ -1,7 +1,7 @@
 // The engine's store over the database.
 
 import { writeAudits } from '../platform/audit.ts'
-import { retryConflicts, type Database, type Sql, type Tx } from '../platform/database.ts'
+import type { Database, Sql, Tx } from '../platform/database.ts'
 import { encodeId } from '../platform/ids.ts'
 import type { Principal } from '../platform/principal.ts'
 import type { SearchIndex } from '../search/search-index.ts'
@@ -35,6 +35,7 @@ const definitionsCountMax = 1_000
 
 export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
   const { database } = deps
+  const alone = database.ofSystem(indexedPlans)
   const definitions = new Map<number, PipelineDefinition>()
 
   async function findDefinitions(sql: Sql, ids: readonly number[]): Promise<Map<number, PipelineDefinition>> {
@@ -62,10 +63,8 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
   return {
     within,
     transaction: (work) => database.asSystem((tx) => work(within(tx)), { settings: indexedPlans }),
-    // Outside a transaction of ours nobody else runs them again: a claim holds its tasks while it waits for steps and jobs,
-    // which two claims may meet in different orders.
     claimTasks: async (claim) =>
-      (await retryConflicts(() => tasks.claimTasks(database, claim))).map((row) => ({
+      (await tasks.claimTasks(alone, claim)).map((row) => ({
         taskId: row.id,
         epoch: row.lease_epoch,
         tenantId: row.tenant_id,
@@ -87,11 +86,11 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
         },
       })),
     extendLeases: async (fences, leaseMs) =>
-      (await retryConflicts(() => tasks.extendLeases(database, fences, leaseMs))).map(({ id, cancelled }) => ({
+      (await tasks.extendLeases(alone, fences, leaseMs)).map(({ id, cancelled }) => ({
         taskId: id,
         cancelled,
       })),
-    listResults: (of, limits) => tasks.listResults(database, of, limits),
+    listResults: (of, limits) => tasks.listResults(alone, of, limits),
     findDefinitions: (ids) => findDefinitions(database, ids),
   }
 }
