@@ -16,10 +16,11 @@ const drain: ReadyQueue = {
   close: async () => {},
 }
 
-it('keeps a tenant’s cap even while it does not know how many workers there are', async () => {
+/** Of one tenant, who has so many tasks of 10 ms waiting. */
+async function openAdmission({ runningMax = 1_000_000, tasksCount = 100, queue = drain, slots = 0 } = {}) {
   const tenantId = 1
-  const runningMax = 35
-  const engine = createMemoryStore(() => 0)
+  let nowMs = 0
+  const engine = createMemoryStore(() => nowMs)
   const store = createMemorySchedulerStore(engine)
   const { tables } = engine
   tables.tenants.set(tenantId, {
@@ -30,19 +31,52 @@ it('keeps a tenant’s cap even while it does not know how many workers there ar
     startsPerSecond: null,
     startsFromMs: 0,
   })
+  if (slots > 0) store.seeWorker('worker_1', slots)
   const file = { tenantId, fileId: 1 as RowId<'file'>, pipelineVersionId: 1 }
-  await engine.transaction((tx) => tx.insertJob(newJob(file, { lane: 1, tasksCount: 100 })))
+  await engine.transaction((tx) => tx.insertJob(newJob(file, { lane: 1, tasksCount })))
   const leadership = await store.lead({ shard: 0, owner: 'us', epoch: undefined, leaseMs: 10_000 })
+  let listedCount = 0
   const admission = createAdmission({
-    store,
-    queue: drain,
+    store: {
+      ...store,
+      listBacklog: (...wanted) => {
+        listedCount++
+        return store.listBacklog(...wanted)
+      },
+    },
+    queue,
     leader: { current: () => leadership, keep: async () => 1_000, resign: async () => {} },
-    clock: { now: () => new Date(0), monotonicMs: () => 0, sleep: async () => {} },
+    clock: { now: () => new Date(nowMs), monotonicMs: () => nowMs, sleep: async () => {} },
     pool: 0,
     dispatchLeaseMs: 10_000,
   })
+  return { tenantId, store, admission, listedCount: () => listedCount, pass: (ms: number) => void (nowMs += ms) }
+}
+
+it('keeps a tenant’s cap even while it does not know how many workers there are', async () => {
+  const runningMax = 35
+  const { tenantId, store, admission } = await openAdmission({ runningMax })
   for (let look = 0; look < 10; look++) await admission.admit()
   expect(await store.countInFlight([tenantId])).toEqual(new Map([[tenantId, runningMax]]))
+})
+
+it('reads the backlog again when the queue is less full, or after a while', async () => {
+  let depth = 0
+  const queue: ReadyQueue = {
+    ...drain,
+    depth: async () => depth,
+    push: async (_, tasks) => void (depth += tasks.length),
+  }
+  const { admission, listedCount, pass } = await openAdmission({ queue, slots: 2 })
+  const look = async () => ({ ...(await admission.admit()), listed: listedCount() })
+  expect(await look()).toEqual({ count: 10, waiting: undefined, listed: 1 })
+  expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 2 })
+  expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 2 })
+  depth -= 1
+  expect(await look()).toEqual({ count: 1, waiting: undefined, listed: 3 })
+  expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 4 })
+  pass(50)
+  expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 5 })
 })
 
 test('few slots have short tasks before them by the dozen, and of long ones two each', () => {

@@ -31,6 +31,8 @@ const tenantsCountMax = 10_000
 /** The cap of a tenant that has none; so many tasks are never in flight. */
 const uncapped = 1_000_000
 const slotsMaxAgeMs = 2_000
+/** A queue too full for tasks as long as those that waited is looked at anew after so long, for shorter ones that came. */
+const fullMaxAgeMs = 50
 const intactMaxAgeMs = 1_000
 
 export interface Admission {
@@ -44,6 +46,8 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
   let slots = 0
   let slotsAtMs = -Infinity
   let intactAtMs = -Infinity
+  /** The depth at which there was no room for what waited. */
+  let full: { depth: number; atMs: number } | undefined
   /**
    * What tenants have in flight at most: what was counted and what has been admitted since. Only the leader admits, so it
    * holds within one epoch.
@@ -109,11 +113,18 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
       await readSlots()
       const depth = await queue.depth(pool)
       if (depth >= depthTargetOf(slots, 0)) return { count: 0, waiting: 'room' }
+      const now = clock.monotonicMs()
+      if (full !== undefined && depth >= full.depth && now - full.atMs < fullMaxAgeMs)
+        return { count: 0, waiting: 'room' }
+      full = undefined
       const backlog = await store.listBacklog(pool, tenantsCountMax)
       const [first] = backlog
       if (first === undefined) return { count: 0, waiting: undefined }
       const depthRoom = depthTargetOf(slots, meanCostMsOf(backlog)) - depth
-      if (depthRoom <= 0) return { count: 0, waiting: 'room' }
+      if (depthRoom <= 0) {
+        full = { depth, atMs: now }
+        return { count: 0, waiting: 'room' }
+      }
       const room = Math.min(depthRoom, first.poolStartsFree ?? depthRoom)
       const leadership = leader.current()
       if (leadership === undefined) return { count: 0, waiting: undefined }
