@@ -84,7 +84,7 @@ describe('sealing a version', () => {
     const sealed = await test.database.withTenant(tenantId, (tx) =>
       sealFileVersion(tx, { tenantId, fileId, contentType: 'application/json', object, createdBy: 'system' }),
     )
-    expect(sealed).toEqual({ fileId, version: 2, name: newFile(tenantId).name })
+    expect(sealed).toEqual({ fileId, version: 2, name: newFile(tenantId).name, metadata: { Owner: 'Ann' } })
     const { rows } = await test.database.query(
       'select state, version, content_type, size_bytes, found, metadata from file where id = $1',
       [fileId],
