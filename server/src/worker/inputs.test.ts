@@ -11,7 +11,7 @@ const task = { tenantId: 7, input: { files: [{ objectId: 'a', name: 'a.txt', siz
 async function given(requireKey: Vault['requireKey'], findObject = async () => object): Promise<unknown> {
   let isGiven = false
   const give = async () => (isGiven = true)
-  const keptInputs: KeptInputs = { give, keep: () => {}, close: () => {} }
+  const keptInputs: KeptInputs = { has: () => true, give, keep: () => {}, close: () => {} }
   const vault = { requireKey } as Vault
   const options = { folder: 'folder', keptInputs, signal: AbortSignal.abort() }
   const problem = await writeInputs({ vault, findObject }, task, options).then(
@@ -27,6 +27,17 @@ test('what is still kept in clear is given only while its key is there', async (
   expect(await given(destroyed)).toEqual({ isGiven: false, problem: 'object_damaged' })
   const unknown = () => Promise.reject(new Problem('database_unavailable'))
   expect(await given(unknown)).toEqual({ isGiven: false, problem: 'database_unavailable' })
+})
+
+test('what is not kept is read, which opens its key, and so asks for the key once', async () => {
+  let keysCount = 0
+  const requireKey = async () => void keysCount++
+  const read = () => (keysCount++, Promise.reject(new Problem('not_found')))
+  const keptInputs: KeptInputs = { has: () => false, give: async () => false, keep: () => {}, close: () => {} }
+  const options = { folder: 'folder', keptInputs, signal: AbortSignal.abort() }
+  const sources = { vault: { requireKey, read } as unknown as Vault, findObject: async () => object }
+  await expect(writeInputs(sources, task, options)).rejects.toMatchObject({ code: 'object_damaged' })
+  expect(keysCount).toBe(1)
 })
 
 test('and only to its tenant', async () => {

@@ -27,19 +27,27 @@ export async function writeInputs(
   for (const [index, file] of task.input.files.entries()) {
     const object = await sources.findObject(file.objectId)
     if (object === undefined || object.tenantId !== task.tenantId) throw gone()
-    // Without its key it has been erased, whether or not it is still kept in clear.
-    await sources.vault.requireKey(object).catch((error: unknown) => {
+    const fullPath = path.join(options.folder, String(index))
+    await writeInput(sources, object, { ...options, fullPath }).catch((error: unknown) => {
       throw error instanceof Problem && error.code === 'not_found' ? gone() : error
     })
-    const fullPath = path.join(options.folder, String(index))
-    if (!(await options.keptInputs.give(object, fullPath))) {
-      const content = await sources.vault.read(object, { signal: options.signal })
-      await writeAll(content, fullPath)
-      options.keptInputs.keep(object, fullPath)
-    }
     written.push(toInputFile(file, fullPath))
   }
   return written
+}
+
+async function writeInput(
+  { vault }: InputSources,
+  object: SealedObject,
+  { fullPath, keptInputs, signal }: { fullPath: string; keptInputs: KeptInputs; signal: AbortSignal },
+): Promise<void> {
+  if (keptInputs.has(object)) {
+    // Without its key it has been erased, although it is still kept in clear.
+    await vault.requireKey(object)
+    if (await keptInputs.give(object, fullPath)) return
+  }
+  await writeAll(await vault.read(object, { signal }), fullPath)
+  keptInputs.keep(object, fullPath)
 }
 
 /** What a processor is told of an input. */

@@ -18,6 +18,8 @@ export interface KeptObject {
 }
 
 export interface KeptInputs {
+  /** Whether `give` would find it. */
+  has(object: KeptObject): boolean
   /** Writes the content to `fullPath`, where nothing is yet; false when it is not kept. */
   give(object: KeptObject, fullPath: string): Promise<boolean>
   /** Remembers the content of this file, which nobody changes any more. */
@@ -75,6 +77,7 @@ export function createKeptInputs(options: { folder: string; clock: Clock; bytesM
   }
 
   return {
+    has: (object) => find(object) !== undefined,
     async give(object, fullPath) {
       const found = find(object)
       if (found === undefined) return false
