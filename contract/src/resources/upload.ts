@@ -60,7 +60,8 @@ export const ImportSourceResource = Type.Object(
     found_count: Type.Integer({ minimum: 0, description: 'Files it has given so far; each is an upload session.' }),
     skipped_count: Type.Integer({
       minimum: 0,
-      description: 'Lines of an inventory that the last look could not understand.',
+      description:
+        'What the last look passed over: lines of an inventory that it could not understand, folders and files that it may not read, names that no file can have.',
     }),
     problem: orNull(Fault),
     created_at: Timestamp,

@@ -2,7 +2,6 @@
 // the last one that was acknowledged counts. Parts have exactly the length that their number calls for, so that the whole
 // can neither have gaps nor be longer than what was reserved.
 
-import { createHash } from 'node:crypto'
 import type { UploadPartResource, UploadResult } from '@millrace/contract'
 import { encodeId } from '../platform/ids.ts'
 import type { Log } from '../platform/log.ts'
@@ -213,13 +212,18 @@ async function checkWhole({ database }: PartUploadDependencies, session: Session
   })
 }
 
-/** Content-Digest with SHA-256 (RFC 9530); undefined where there is none. Throws Problem('invalid_request') for a broken one. */
+const sha256Bytes = 32
+
+/**
+ * Content-Digest with SHA-256 (RFC 9530); undefined where there is none, whatever other digests there are. Throws
+ * Problem('invalid_request') for a broken one: who sends it believes that it is compared.
+ */
 export function readContentDigest(field: string | string[] | undefined): Buffer | undefined {
-  if (field === undefined) return undefined
-  const found = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]+={0,2}):/.exec(String(field))?.[1]
-  if (found === undefined) return undefined
-  const digest = Buffer.from(found, 'base64')
-  if (digest.length !== createHash('sha256').digest().length)
-    throw new Problem('invalid_request', { detail: 'Content-Digest has no SHA-256 of 32 bytes.' })
+  const given = /(?:^|,)\s*sha-256\s*(?:=([^,]*))?(?:,|$)/i.exec(String(field ?? ''))
+  if (given === null) return undefined
+  const base64 = /^:([A-Za-z0-9+/]{43}=):\s*$/.exec(given[1] ?? '')?.[1]
+  const digest = Buffer.from(base64 ?? '', 'base64')
+  if (digest.length !== sha256Bytes)
+    throw new Problem('invalid_request', { detail: 'The sha-256 of Content-Digest must be 32 bytes as :base64:.' })
   return digest
 }

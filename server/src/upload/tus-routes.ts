@@ -2,6 +2,7 @@
 // written by hand: docs/decisions/0011-tus-by-hand.md. Location is a reference relative to the request, so it is right
 // behind every proxy, whatever path, host or port that has.
 
+import { problems } from '@millrace/contract'
 import { encodeId } from '../platform/ids.ts'
 import { hashRequest, idempotencyKeyOf, type Idempotency, type IdempotencyClaim } from '../platform/idempotency.ts'
 import type { Tx } from '../platform/database.ts'
@@ -51,6 +52,12 @@ export function tusRoutes(deps: TusRouteDependencies): RouteGroup<TusOperations>
     return answer(204, { 'upload-offset': String(session.received_bytes), ...expiryOf(session), ...resultOf(session) })
   })
 
+  const lookUp = speakTus(async ({ params }: { params: { upload_id: string } }, { principal }) => {
+    const session = await sessions.settle(principal.tenantId, params.upload_id)
+    if (session.ended_at !== null && session.state !== 'sealed') throw endedProblem(session)
+    return answer(200, { 'cache-control': 'no-store', ...describe(session) })
+  })
+
   const abort = async ({ params }: { params: { upload_id: string } }, context: RequestContext) => {
     if (context.headers['tus-resumable'] !== undefined) checkTusVersion(context.headers)
     await sessions.abort(context.principal, params.upload_id, context.requestId)
@@ -70,13 +77,10 @@ export function tusRoutes(deps: TusRouteDependencies): RouteGroup<TusOperations>
       return create(deps, context)
     }),
 
-    getUpload: async ({ params }, context) => {
-      const { tenantId } = context.principal
-      if (context.method !== 'HEAD') return toUploadResource(await sessions.get(tenantId, params.upload_id))
-      const session = await sessions.settle(tenantId, params.upload_id)
-      if (session.ended_at !== null && session.state !== 'sealed') throw endedProblem(session)
-      return answer(200, { 'cache-control': 'no-store', ...describe(session) })
-    },
+    getUpload: async (input, context) =>
+      context.method === 'HEAD'
+        ? lookUp(input, context)
+        : toUploadResource(await sessions.get(context.principal.tenantId, input.params.upload_id)),
 
     appendUpload: append,
     abortUpload: speakTus(abort),
@@ -196,13 +200,33 @@ async function createOnce(
   })
   const location = locationOf(begun)
   if (contentBytesOf(context) === 0) return answer(201, { location, 'upload-offset': '0', ...expiryOf(begun) })
-  const session = await appendBody(deps, encodeId('upload', begun.id), context, 0).catch((error: unknown) => {
-    // The upload is there and goes on from what has arrived: the client must learn where.
-    if (error instanceof Problem && error.code === 'upload_incomplete') return begun
-    throw error
-  })
+  const session = await appendBody(deps, encodeId('upload', begun.id), context, 0).catch((error: unknown) =>
+    afterFailedBody(deps, context, begun, error),
+  )
   const offset = { 'upload-offset': String(session.received_bytes) }
   return answer(201, { location, ...offset, ...expiryOf(session), ...resultOf(session) })
+}
+
+/**
+ * The upload is there. Where sending the rest may help, the client learns where it is and how much has arrived; where it
+ * would not, or its own bytes were refused, it gets the problem, and an upload that it does not know of is not left open.
+ */
+async function afterFailedBody(
+  { sessions }: TusRouteDependencies,
+  { principal, requestId, log }: RequestContext,
+  begun: SessionRow,
+  error: unknown,
+): Promise<SessionRow> {
+  const uploadId = encodeId('upload', begun.id)
+  if (error instanceof Problem && problems[error.code].retryable && error.code !== 'upload_checksum_mismatch') {
+    const session = await sessions.get(principal.tenantId, uploadId)
+    if (session.ended_at === null) return session
+  }
+  await sessions.abort(principal, uploadId, requestId).catch((cause: unknown) => {
+    // It has failed by itself, is being sealed, or expires.
+    log.info('upload.not_aborted', { uploadId, error: String(cause) })
+  })
+  throw error
 }
 
 type DescribedUpload = Pick<NewUpload, 'principal' | 'requestId' | 'name' | 'fields' | 'fileId' | 'tusMetadata'>

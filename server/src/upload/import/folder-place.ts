@@ -29,7 +29,7 @@ const settledMs = 2_000
 /** The folder itself, links followed. Throws Problem('import_url_forbidden') for one that is not below a root. */
 export async function checkFolder(folder: string, roots: readonly string[]): Promise<string> {
   const forbidden = new Problem('import_url_forbidden', {
-    detail: 'This folder is not below one that the operator has opened to imports.',
+    detail: 'This folder is not below one that the operator has opened to imports (MILLRACE_IMPORT_FOLDERS).',
   })
   const real = await realpath(folder).catch(() => undefined)
   for (const root of roots) {
@@ -72,37 +72,50 @@ export function createFolderOrigin({ roots, clock }: FolderOriginOptions): { ope
       invariant(folderPlace.Check(place), 'the place of a folder is one')
       const folder = await checkFolder(place.folder, roots)
       let files: FoundFile[] = []
-      for await (const file of walk(folder, '', depthMax)) {
-        const found = await look(folder, file, clock)
-        if (found !== undefined) files.push(found)
+      let skippedCount = 0
+      for await (const entry of walk(folder, '', depthMax)) {
+        const found = entry === 'closed' ? entry : await look(folder, entry.file, clock)
+        if (found === 'closed') skippedCount++
+        else if (found !== undefined) files.push(found)
         if (files.length < pageLimit) continue
-        yield { files, cursor: undefined }
+        yield { files, cursor: undefined, skippedCount }
         files = []
+        skippedCount = 0
       }
-      yield { files, cursor: undefined }
+      yield { files, cursor: undefined, skippedCount }
     },
   }
 }
 
 const fingerprintOf = ({ size, mtimeMs }: { size: number; mtimeMs: number }): string => `${size} ${mtimeMs}`
 
+/** Something that may not be read, or not be reached; it must not keep back what lies beside it. */
+type Closed = 'closed'
+
 /** Paths of files below the folder, relative to it. */
-async function* walk(folder: string, below: string, depth: number): AsyncGenerator<string, void, undefined> {
-  if (depth === 0) return
+async function* walk(
+  folder: string,
+  below: string,
+  depth: number,
+): AsyncGenerator<{ file: string } | Closed, void, undefined> {
+  if (depth === 0) return yield 'closed'
   const entries = await opendir(path.join(folder, below)).catch((cause: unknown) => {
+    if (below !== '') return undefined
     throw new Problem('import_source_unavailable', { detail: 'The folder cannot be read.', cause })
   })
+  if (entries === undefined) return yield 'closed'
   for await (const entry of entries) {
     const file = path.join(below, entry.name)
     if (entry.isDirectory()) yield* walk(folder, file, depth - 1)
-    else if (entry.isFile()) yield file
+    else if (entry.isFile()) yield { file }
   }
 }
 
-async function look(folder: string, file: string, clock: Clock): Promise<FoundFile | undefined> {
+async function look(folder: string, file: string, clock: Clock): Promise<FoundFile | Closed | undefined> {
   const handle = await open(path.join(folder, file), constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)).catch(
-    () => undefined,
+    (error: unknown) => (isClosed(error, file) ? 'closed' : undefined),
   )
+  if (handle === 'closed') return handle
   const info = await handle?.stat()
   await handle?.close()
   // It has gone, it is empty, or somebody is at it.
@@ -110,3 +123,9 @@ async function look(folder: string, file: string, clock: Clock): Promise<FoundFi
   const name = path.basename(file)
   return { key: file, fingerprint: fingerprintOf(info), name, shown: file, secret: { folder, file } }
 }
+
+/** A name that is no UTF-8 was read with replaced characters, by which nothing is found. */
+const isClosed = (error: unknown, file: string): boolean =>
+  error instanceof Error &&
+  'code' in error &&
+  (error.code === 'EACCES' || (error.code === 'ENOENT' && file.includes('\ufffd')))

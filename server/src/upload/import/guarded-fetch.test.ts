@@ -283,6 +283,10 @@ describe('what is allowed', () => {
     await expect(reading).rejects.toMatchObject({ code: 'import_source_unavailable' })
   })
 
+  it.each(['http://%zz@example.com/', 'http://a:%e4@example.com/'])('does not include the user of %s', (url) => {
+    expect(() => checkUrlImport({ url }, strict)).toThrow(expect.objectContaining({ code: 'invalid_request' }))
+  })
+
   it.each<[string, string]>([
     ['Host', 'a'],
     ['Transfer-Encoding', 'chunked'],

@@ -73,7 +73,7 @@ export interface FoundFile {
 
 export interface FoundPage {
   files: FoundFile[]
-  /** Entries that could not be understood, since the page before. */
+  /** Entries that could not be understood or read, since the page before. */
   skippedCount?: number
   /** Where another look goes on after this page; undefined when it has to begin anew. */
   cursor: string | undefined

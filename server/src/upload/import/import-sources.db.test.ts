@@ -121,6 +121,25 @@ describe('a folder', () => {
     expect((await client.files()).map(({ name }) => name)).toEqual(['a.txt', 'a.txt', 'b.txt'])
   })
 
+  it('gives what can be read beside what cannot, and says how much that is', async () => {
+    const folder = path.join(root, 'mixed')
+    await put(path.join(folder, 'a.txt'), 'one')
+    await put(path.join(folder, 'z/z.txt'), 'two')
+    // Deeper than a look goes, and, where such a name can be, one that is no UTF-8; root may read everything else.
+    await put(path.join(folder, 'd/'.repeat(20), 'deep.txt'), 'three')
+    const latin = Buffer.concat([Buffer.from(`${folder}/gr`), Buffer.from([0xfc]), Buffer.from('n.txt')])
+    const skipped_count = await writeFile(latin, 'four').then(
+      () => 2,
+      () => 1,
+    )
+    const client = await newClient()
+    const source = await client.create({ folder })
+    const looked = await client.run(source.import_source_id)
+    expect(looked).toMatchObject({ found_count: 2, skipped_count, problem: null })
+    expect((await client.files()).map(({ name }) => name)).toEqual(['a.txt', 'z.txt'])
+    expect(await client.run(source.import_source_id)).toMatchObject({ found_count: 2, skipped_count })
+  })
+
   it('is looked through by two processes at once without giving a file twice', async () => {
     const folder = path.join(root, 'busy')
     for (let i = 0; i < 30; i++) await put(path.join(folder, `${i}.txt`), `file ${i}`)
@@ -252,7 +271,7 @@ describe('an SFTP server', () => {
   if (parsed instanceof Error) throw parsed
   const hostKey = `SHA256:${createHash('sha256').update(parsed.getPublicSSH()).digest('base64').replace(/=$/, '')}`
 
-  /** A server with these files in one folder. */
+  /** A server with these files in one folder, beside one that nobody may read. */
   async function serveSftp(files: Record<string, Buffer>): Promise<number> {
     const { STATUS_CODE } = ssh2.utils.sftp
     const mtime = Math.floor(Date.now() / 1_000) - 60
@@ -276,19 +295,24 @@ describe('an SFTP server', () => {
               return handle
             }
             const fileAt = (name: string): Buffer | undefined => files[path.posix.basename(name)]
-            sftp.on('OPENDIR', (id) => sftp.handle(id, handleOf({ listed: false })))
+            sftp.on('OPENDIR', (id, name) =>
+              name.endsWith('/closed')
+                ? sftp.status(id, STATUS_CODE.PERMISSION_DENIED)
+                : sftp.handle(id, handleOf({ listed: false })),
+            )
             sftp.on('READDIR', (id, handle) => {
               const state = handles.get(handle.readUInt32BE()) as { listed: boolean }
               if (state.listed) return sftp.status(id, STATUS_CODE.EOF)
               state.listed = true
-              sftp.name(
-                id,
-                Object.entries(files).map(([filename, { length }]) => ({
-                  filename,
-                  longname: filename,
-                  attrs: attributes(0o100644, length),
-                })),
-              )
+              const entry = (filename: string, mode: number, length: number) => ({
+                filename,
+                longname: filename,
+                attrs: attributes(mode, length),
+              })
+              sftp.name(id, [
+                entry('closed', 0o40700, 4_096),
+                ...Object.entries(files).map(([filename, { length }]) => entry(filename, 0o100644, length)),
+              ])
             })
             const stat = (id: number, name: string): void => {
               const file = fileAt(name)
@@ -324,7 +348,8 @@ describe('an SFTP server', () => {
     const place = { host: '127.0.0.1', port, user: 'ann', password: 'right', host_key: hostKey, folder: '/in' }
     const source = await client.create({ sftp: place })
     expect(source.place).toBe(`sftp://127.0.0.1:${port}/in`)
-    expect(await client.run(source.import_source_id)).toMatchObject({ found_count: 2, problem: null })
+    const looked = await client.run(source.import_source_id)
+    expect(looked).toMatchObject({ found_count: 2, skipped_count: 1, problem: null })
     await client.run(source.import_source_id)
     expect(await client.files()).toEqual([
       { name: 'a.txt', sha256: sha256Of('one') },

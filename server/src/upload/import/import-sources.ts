@@ -68,9 +68,12 @@ async function lookThrough(deps: ImportSourceDependencies, source: ImportSourceR
   try {
     const place = await secrets.open(tenantId, source.secret)
     const after = source.cursor ?? undefined
-    for await (const { files, cursor, skippedCount = 0 } of listers[source.kind]({ place, after, signal: stop })) {
-      await enterNew(deps, source, files)
+    // Since the cursor that was noted last.
+    let skippedCount = 0
+    for await (const { files, cursor, ...page } of listers[source.kind]({ place, after, signal: stop })) {
+      skippedCount += (page.skippedCount ?? 0) + (await enterNew(deps, source, files))
       const note = { ...hold, cursor: cursor ?? null, skippedCount, leaseMs: lookLeaseMs }
+      if (cursor !== undefined) skippedCount = 0
       const isOurs = await database.withTenant(tenantId, (tx) => noteLook(tx, note))
       if (!isOurs) return
       if (stop.aborted) return await end(0, null)
@@ -86,19 +89,23 @@ async function lookThrough(deps: ImportSourceDependencies, source: ImportSourceR
 
 const recordOf = ({ code, detail }: Problem) => ({ code, ...(detail !== undefined && { detail }) })
 
-async function enterNew(deps: ImportSourceDependencies, source: ImportSourceRow, files: FoundFile[]): Promise<void> {
+/** Answers how many were passed over because no file can have their name. */
+async function enterNew(deps: ImportSourceDependencies, source: ImportSourceRow, files: FoundFile[]): Promise<number> {
   const key = { tenantId: source.tenant_id, id: source.id }
   const hashed = files.map((file) => ({ file, hash: hashOf(file) }))
   const hashes = hashed.map(({ hash }) => hash)
   const fresh = await deps.database.withTenant(key.tenantId, (tx) => filterNewItems(tx, key, hashes))
+  let unnamedCount = 0
   for (const { file, hash } of hashed) {
     if (!fresh.has(hash)) continue
     try {
       await enter(deps, source, file, hash)
     } catch (error) {
-      if (!(error instanceof AlreadyEntered)) throw error
+      if (error instanceof Problem && error.code === 'file_name_invalid') unnamedCount++
+      else if (!(error instanceof AlreadyEntered)) throw error
     }
   }
+  return unnamedCount
 }
 
 const hashOf = ({ key, fingerprint }: FoundFile): string =>

@@ -77,17 +77,24 @@ export function createSftpOrigin(guard: GuardOptions): { open: FileOpener; list:
       const { sftp, end } = await connect(guard, place, signal)
       try {
         let files: FoundFile[] = []
-        for await (const { file, info } of walk(sftp, place.folder, depthMax)) {
+        let skippedCount = 0
+        for await (const found of walk(sftp, place.folder, depthMax)) {
+          if (found === 'closed') {
+            skippedCount++
+            continue
+          }
+          const { file, info } = found
           // Empty, or somebody is at it.
           if (info.size === 0 || guard.clock.now().getTime() / 1_000 - info.mtime < settledSeconds) continue
           const name = path.posix.basename(file)
           const shown = `sftp://${place.host}${file}`
           files.push({ key: file, fingerprint: fingerprintOf(info), name, shown, secret: { place, file } })
           if (files.length < pageLimit) continue
-          yield { files, cursor: undefined }
+          yield { files, cursor: undefined, skippedCount }
           files = []
+          skippedCount = 0
         }
-        yield { files, cursor: undefined }
+        yield { files, cursor: undefined, skippedCount }
       } finally {
         end()
       }
@@ -146,13 +153,18 @@ async function connect(
   }
 }
 
+/** 'closed' is a folder that may not be read, or not be reached; it must not keep back what lies beside it. */
 async function* walk(
   sftp: SFTPWrapper,
   folder: string,
   depth: number,
-): AsyncGenerator<{ file: string; info: FileInfo }, void, undefined> {
-  if (depth === 0) return
-  const entries = await call<Entry[]>((done) => sftp.readdir(folder, done))
+): AsyncGenerator<{ file: string; info: FileInfo } | 'closed', void, undefined> {
+  if (depth === 0) return yield 'closed'
+  const entries = await call<Entry[]>((done) => sftp.readdir(folder, done)).catch((error: unknown) => {
+    if (depth < depthMax && error instanceof Problem && error.code === 'import_refused') return undefined
+    throw error
+  })
+  if (entries === undefined) return yield 'closed'
   for (const { filename, attrs } of entries) {
     if (filename === '.' || filename === '..' || filename.includes('/')) continue
     const file = path.posix.join(folder, filename)

@@ -50,13 +50,21 @@ export function checkUrlImport(
     sent[field] = value
   }
   if (url.username !== '' || url.password !== '') {
-    const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
+    const credentials = `${decodeUserInfo(url.username)}:${decodeUserInfo(url.password)}`
     sent['authorization'] ??= `Basic ${Buffer.from(credentials).toString('base64')}`
     url.username = ''
     url.password = ''
   }
   url.hash = ''
   return { url, secret: { url: url.href, headers: sent } }
+}
+
+function decodeUserInfo(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch (cause) {
+    throw new Problem('invalid_request', { detail: 'The user or password in url is not percent-encoded UTF-8.', cause })
+  }
 }
 
 export function createUrlOpener(fetch: GuardedFetch): FileOpener {

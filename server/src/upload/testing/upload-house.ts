@@ -154,6 +154,37 @@ export function createUploadHouse(options: UploadHouseOptions) {
 
 export const newTenant = insertTestTenant
 
+/**
+ * As clients do that are told 503: so many at once on a crowded machine may wait longer for a connection to the database
+ * than the pool lets them.
+ */
+export async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== 'database_unavailable') throw error
+    }
+  }
+}
+
+/** Ends what a client that was told 503 may have left behind, as time would: seals are tried again, the rest is given up. */
+export async function endOpenUploads(
+  { sweeper, sessions }: Pick<ReturnType<typeof createUploadHouse>, 'sweeper' | 'sessions'>,
+  { database, tenantId }: { database: Database; tenantId: number },
+): Promise<void> {
+  await database.query(
+    `update upload_session set lease_until = now() - interval '1 s'
+     where tenant_id = $1 and state = 'sealing' and ended_at is null`,
+    [tenantId],
+  )
+  await sweeper.sweep()
+  const { principal } = contextOf(tenantId, Buffer.alloc(0), {})
+  const list = { tenantId, before: undefined, state: undefined, kind: undefined, limit: 2_000 }
+  for (const { id, ended_at: endedAt } of await sessions.list(list))
+    if (endedAt === null) await sessions.abort(principal, encodeId('upload', id), 'req_test')
+}
+
 /** A request with this body, as the gateway hands it on. */
 export function contextOf(
   tenantId: number,
