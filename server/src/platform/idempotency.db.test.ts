@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
-import { createIdempotency, hashRequest, idempotencyKeyOf, type Idempotency } from './idempotency.ts'
+import {
+  createIdempotency,
+  hashRequest,
+  idempotencyKeyOf,
+  type AnswerSealing,
+  type Idempotency,
+} from './idempotency.ts'
 import { systemIds } from './ids.ts'
 import { silentLog } from './log.ts'
 import { Problem } from './problem.ts'
@@ -45,6 +51,25 @@ describe('a wrapped operation', () => {
     const first = await call(key, 'a')
     expect(await call(key, 'a')).toEqual(first)
     expect(create).toHaveBeenCalledTimes(1)
+  })
+
+  it('keeps an answer that tells a secret sealed, and answers alike', async () => {
+    const key = newKey()
+    const sealing: AnswerSealing = {
+      seal: async (tenantId, answer) => ({ tenantId, sealed: Buffer.from(JSON.stringify(answer)).toString('hex') }),
+      open: async (tenantId, kept) => {
+        const { sealed, ...whose } = kept as { tenantId: number; sealed: string }
+        expect(whose).toEqual({ tenantId })
+        return JSON.parse(Buffer.from(sealed, 'hex').toString())
+      },
+    }
+    const wrapped = idempotency.wrap('createPipeline', handler, sealing)
+    const first = await wrapped(inputOf('canary'), contextOf(key))
+    expect(await wrapped(inputOf('canary'), contextOf(key))).toEqual(first)
+    const { rows } = await test.database.query('select response::text as text from idempotency_key where key = $1', [
+      key,
+    ])
+    expect(rows).toEqual([{ text: expect.not.stringContaining('canary') }])
   })
 
   it('acts each time when no key was sent', async () => {

@@ -34,6 +34,14 @@ export interface IdempotentAnswer {
   response: unknown
 }
 
+/** Encrypts an answer for its tenant. */
+export interface AnswerSealing {
+  seal(tenantId: number, answer: unknown): Promise<unknown>
+  open(tenantId: number, sealed: unknown): Promise<unknown>
+}
+
+const inClear: AnswerSealing = { seal: async (_, answer) => answer, open: async (_, kept) => kept }
+
 export interface Idempotency {
   /**
    * Takes the key for this request. requestHash is left out while the body has still to be read. Throws
@@ -48,8 +56,11 @@ export interface Idempotency {
   finishAll(tx: Tx, answers: readonly (IdempotentAnswer & { claim: IdempotencyClaim })[]): Promise<void>
   /** Lets go of the key after a failure, so that the request may be sent again. */
   release(claim: IdempotencyClaim): Promise<void>
-  /** A handler of a JSON operation that honours Idempotency-Key; only answers of success are kept. */
-  wrap<Op extends OperationId>(operationId: Op, handler: Handler<Op>): Handler<Op>
+  /**
+   * A handler of a JSON operation that honours Idempotency-Key; only answers of success are kept. Those that tell a secret
+   * are kept sealed.
+   */
+  wrap<Op extends OperationId>(operationId: Op, handler: Handler<Op>, sealing?: AnswerSealing): Handler<Op>
   /** Forgets what is older than a day; a duty of maintenance. Answers how many there were. */
   sweep(): Promise<number>
 }
@@ -115,25 +126,29 @@ export function createIdempotency({ database, ids }: { database: Database; ids: 
     async renew(claim) {
       await database.withTenant(claim.tenantId, (tx) => renewKey(tx, { ...claim, lifetimeMs: claimLifetimeMs }))
     },
-    wrap: (operationId, handler) => async (input, context) => {
-      const key = idempotencyKeyOf(context)
-      if (key === undefined) return handler(input, context)
-      const { tenantId } = context.principal
-      const requestHash = hashRequest([operationId, input.params, input.query, input.body])
-      const start = await begin({ tenantId, key, requestHash })
-      // What was kept is what this handler answered to this request.
-      if (start.kind === 'answered') return start.response as Awaited<ReturnType<typeof handler>>
-      try {
-        const response = await handler(input, context)
-        await database.withTenant(tenantId, (tx) => finish(tx, start.claim, { requestHash, response }))
-        return response
-      } catch (error) {
-        await release(start.claim).catch((cause: unknown) =>
-          context.log.warn('idempotency.release_failed', { error: String(cause) }),
-        )
-        throw error
-      }
-    },
+    wrap:
+      (operationId, handler, sealing = inClear) =>
+      async (input, context) => {
+        const key = idempotencyKeyOf(context)
+        if (key === undefined) return handler(input, context)
+        const { tenantId } = context.principal
+        const requestHash = hashRequest([operationId, input.params, input.query, input.body])
+        const start = await begin({ tenantId, key, requestHash })
+        // What was kept is what this handler answered to this request.
+        if (start.kind === 'answered')
+          return (await sealing.open(tenantId, start.response)) as Awaited<ReturnType<typeof handler>>
+        try {
+          const answer = await handler(input, context)
+          const response = await sealing.seal(tenantId, answer)
+          await database.withTenant(tenantId, (tx) => finish(tx, start.claim, { requestHash, response }))
+          return answer
+        } catch (error) {
+          await release(start.claim).catch((cause: unknown) =>
+            context.log.warn('idempotency.release_failed', { error: String(cause) }),
+          )
+          throw error
+        }
+      },
     async sweep() {
       let sweptCount = 0
       for (;;) {

@@ -122,6 +122,30 @@ describe('a link', () => {
     expect(JSON.stringify(items)).not.toContain(tokenOf(link).split('.')[1])
   })
 
+  it('is made once however often it is asked for under one Idempotency-Key, and its token is kept by nobody', async () => {
+    const { fileId, file_id } = await house.addFile()
+    const job = await house.addJob({ fileId, outputs: [{ name: 't.txt', content: 'text' }] })
+    const params = { job_id: job.job_id, output_id: job.outputs[0]!.output_id }
+    const asks = [
+      (key: string) =>
+        routes().createFileLink(
+          { ...none, params: { file_id }, body: {} },
+          house.contextOf({ 'idempotency-key': key }),
+        ),
+      (key: string) =>
+        routes().createOutputLink({ ...none, params, body: {} }, house.contextOf({ 'idempotency-key': key })),
+    ] as ((key: string) => Promise<Link>)[]
+    for (const [index, ask] of asks.entries()) {
+      const first = await ask(`key-${index}`)
+      expect(await ask(`key-${index}`)).toEqual(first)
+      expect((await ask(`other-${index}`)).link_id).not.toBe(first.link_id)
+      const { rows } = await house.database.query('select from idempotency_key where strpos(response::text, $1) > 0', [
+        tokenOf(first).split('.')[1],
+      ])
+      expect(rows).toEqual([])
+    }
+  })
+
   it('gives an output', async () => {
     const { fileId } = await house.addFile()
     const job = await house.addJob({

@@ -45,6 +45,7 @@ import { createSqlStore } from '../processing/sql-store.ts'
 import { createPostgresSearch } from '../search/postgres.ts'
 import { objectKeyHolder } from '../storage/object.sql.ts'
 import { createOldKeys, type OldKeys } from '../storage/old-keys.ts'
+import { createTenantSecrets } from '../storage/tenant-secret.ts'
 import { limitRoutes } from '../tenants/limit-routes.ts'
 import { readTenantLimits } from '../tenants/limits.ts'
 import { createQuota, type Quota } from '../tenants/quota.ts'
@@ -119,6 +120,8 @@ export async function createFeatures(parts: Parts): Promise<Features> {
   const eventStream = createEventStream({ database, wake, clock, log })
   const figures = createFigures({ database, clock, storagePricePerGbMonth: config.storagePricePerGbMonth })
   const jobs = jobRoutes({ database, catalogue, submission, control, serveObject, wake })
+  const downloads = downloadRoutes({ database, links, serveObject, serveZip })
+  const answerSealing = createTenantSecrets({ keyRing: parts.keyRing, ids })
   const identity = authRoutes({ auth, database, clock })
   const pipeline = pipelineRoutes({ database, pipelines, catalogue })
   return {
@@ -144,14 +147,17 @@ export async function createFeatures(parts: Parts): Promise<Features> {
       ...shreddingRoutes({ shredding }),
       ...shareRoutes({ database, wake }),
       ...limitRoutes({ database, trashKeptDaysDefault }),
-      ...downloadRoutes({ database, links, serveObject, serveZip }),
+      ...downloads,
       ...jobs,
       ...pipeline,
       ...batch,
       ...orders,
       ...schedules,
       ...analyticsRoutes({ database, eventStream, figures, parts: parts.descriptions }),
-      createApiKey: idempotency.wrap('createApiKey', identity.createApiKey),
+      // What these answer opens something, and is nowhere else kept in clear.
+      createApiKey: idempotency.wrap('createApiKey', identity.createApiKey, answerSealing),
+      createFileLink: idempotency.wrap('createFileLink', downloads.createFileLink, answerSealing),
+      createOutputLink: idempotency.wrap('createOutputLink', downloads.createOutputLink, answerSealing),
       replayDeadLetters: idempotency.wrap('replayDeadLetters', orders.replayDeadLetters),
       cancelJobs: idempotency.wrap('cancelJobs', orders.cancelJobs),
       createSchedule: idempotency.wrap('createSchedule', schedules.createSchedule),
