@@ -56,11 +56,14 @@ export async function findObject(sql: Sql, objectId: string): Promise<SealedObje
 export const objectKeyHolder: KeyHolder = {
   async listStale(sql, { tenantId, after, limit }) {
     const { rows } = await sql.query<StaleKeyRow>(
-      `select o.id as row, o.id as object_id, o.wrapped_key, o.tenant_key_version from object o
-       join tenant_key k on k.tenant_id = o.tenant_id and k.version = o.tenant_key_version and k.wrapped is not null
-       where o.tenant_id = $1 and o.id > $2 and length(o.wrapped_key) > 0
-         and o.tenant_key_version < (select max(version) from tenant_key where tenant_id = $1)
-       order by o.id limit $3`,
+      // A page of each older version, of which there are few, and of these the first ones.
+      `select s.* from tenant_key k cross join lateral (
+         select o.id as row, o.id as object_id, o.wrapped_key, o.tenant_key_version from object o
+         where o.tenant_id = $1 and o.tenant_key_version = k.version and o.id > $2 and length(o.wrapped_key) > 0
+         order by o.id limit $3) s
+       where k.tenant_id = $1 and k.wrapped is not null
+         and k.version < (select max(version) from tenant_key where tenant_id = $1)
+       order by s.row limit $3`,
       [tenantId, after, limit],
     )
     return rows
