@@ -10,6 +10,7 @@ import { toDefinition } from '../../src/processing/testing/test-rows.ts'
 import type { TaskAssignment } from '../../src/processing/task.ts'
 import { createBullmqQueue } from '../../src/queue/bullmq.ts'
 import { createPgQueue } from '../../src/queue/pg.ts'
+import { createSlots } from '../../src/worker/slots.ts'
 import type { OpenSide, Side, SideOptions } from './side.ts'
 
 export type QueueKind = 'in-process' | 'pg' | 'bullmq'
@@ -58,38 +59,45 @@ export const addSlots = (house: EngineHouse, slots: number) =>
     [slots],
   )
 
-/** Takes as many tasks as there are free slots, until stopped. */
+/** Takes tasks as a worker does, until stopped. */
 export function startSlots(
   house: EngineHouse,
-  slots: number,
+  slotsCount: number,
   run: (task: TaskAssignment) => Promise<void>,
   /** Once per task whose result was written. */
   written: (task: TaskAssignment) => void = () => {},
 ): { stop(): Promise<void> } {
   const stopping = new AbortController()
-  const running = new Set<Promise<void>>()
+  const slots = createSlots(slotsCount)
+  const held = new Set<Promise<void>>()
+  let freed = Promise.withResolvers<void>()
+  const handle = async (task: TaskAssignment): Promise<void> => {
+    await slots.use(() => run(task), { signal: stopping.signal })
+    if (await house.desk.report(task, done())) written(task)
+  }
+  const begin = (task: TaskAssignment): void => {
+    const ended: Promise<void> = handle(task).finally(() => {
+      held.delete(ended)
+      freed.resolve()
+    })
+    held.add(ended)
+  }
   const loop = (async () => {
     while (!stopping.signal.aborted) {
-      if (running.size >= slots) {
-        await Promise.race(running)
+      if (held.size >= slotsCount) {
+        freed = Promise.withResolvers()
+        await freed.promise
         continue
       }
-      const tasks = await house.desk.take({ max: slots - running.size, waitMs: 200, signal: stopping.signal })
-      for (const task of tasks) {
-        const ended: Promise<void> = run(task)
-          .then(async () => {
-            if (await house.desk.report(task, done())) written(task)
-          })
-          .finally(() => running.delete(ended))
-        running.add(ended)
-      }
+      const tasks = await house.desk.take({ max: slotsCount - held.size, waitMs: 200, signal: stopping.signal })
+      for (const task of tasks) begin(task)
     }
   })()
   return {
     async stop() {
       stopping.abort()
       await loop
-      await Promise.allSettled(running)
+      await Promise.allSettled(held)
     },
   }
 }
@@ -121,6 +129,7 @@ export async function prepareFanOuts(house: EngineHouse, tenants: number, each: 
   }
   await settled(house)
   await slots.stop()
+  await learnTimes(house)
   for (const { tenantId, jobRowId } of jobs) {
     await house.database.query(
       `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id)
@@ -152,7 +161,6 @@ function createSide(house: EngineHouse, end: () => Promise<void>): Side {
   const sent: number[] = []
   return {
     async enqueue(count) {
-      await learnTimes(house)
       const { start } = await prepareFanOuts(house, tenantsCount, count / tenantsCount)
       await start()
     },

@@ -69,7 +69,7 @@ it('reads the backlog again when the queue is less full, or after a while', asyn
   }
   const { admission, listedCount, pass } = await openAdmission({ queue, slots: 2 })
   const look = async () => ({ ...(await admission.admit()), listed: listedCount() })
-  expect(await look()).toEqual({ count: 10, waiting: undefined, listed: 1 })
+  expect(await look()).toEqual({ count: 8, waiting: undefined, listed: 1 })
   expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 2 })
   expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 2 })
   depth -= 1
@@ -79,15 +79,15 @@ it('reads the backlog again when the queue is less full, or after a while', asyn
   expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 5 })
 })
 
-test('few slots have short tasks before them by the dozen, and of long ones two each', () => {
-  expect(depthTargetOf(2, 1)).toBe(16)
-  expect(depthTargetOf(2, 10)).toBe(10)
+test('each slot has two tasks before it, or as many short ones as it is done with in a moment', () => {
   expect(depthTargetOf(2, 500)).toBe(4)
-  expect(depthTargetOf(0, 500)).toBe(16)
+  expect(depthTargetOf(50, 20)).toBe(100)
+  expect(depthTargetOf(2, 10)).toBe(8)
+  expect(depthTargetOf(2, 0.1)).toBe(80)
 })
 
-test('many slots have two tasks each before them, as many as one look admits', () => {
-  expect(depthTargetOf(50, 1)).toBe(100)
-  expect(depthTargetOf(50, 5_000)).toBe(100)
-  expect(depthTargetOf(5_000, 1)).toBe(1_000)
+test('no more is offered than one look admits, and little while no worker has been seen', () => {
+  expect(depthTargetOf(5_000, 500)).toBe(1_000)
+  expect(depthTargetOf(50, 1)).toBe(1_000)
+  expect(depthTargetOf(0, 1)).toBe(16)
 })

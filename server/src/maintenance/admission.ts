@@ -21,10 +21,10 @@ export interface AdmissionDependencies {
 export const dispatchLeaseMsDefault = 30_000
 /** Ready tasks per worker slot: enough that no slot waits for admission, few enough that order still matters. */
 const depthPerSlot = 2
-/** With few slots, or a worker that has not been seen yet, short tasks may lie as deep as this for all of them together, */
-const shallowDepthMax = 16
-/** as long as each slot has no more than so much expected work before it. */
-const workAheadMs = 50
+/** Of short tasks more, as long as each slot has no more than so much expected work before it. */
+const workAheadMs = 40
+/** While no worker has been seen. */
+const depthUnseen = 16
 /** One statement admits at most so many. */
 const admitCountMax = 1_000
 const tenantsCountMax = 10_000
@@ -160,10 +160,8 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
 
 /** How many tasks of such a cost may lie in the ready queue. A task of another tenant waits for all of them. */
 export function depthTargetOf(slots: number, costMs: number): number {
-  const bySlots = slots * depthPerSlot
-  if (slots === 0) return shallowDepthMax
-  if (bySlots >= shallowDepthMax) return Math.min(admitCountMax, bySlots)
-  return Math.max(bySlots, Math.min(shallowDepthMax, Math.floor((slots * workAheadMs) / Math.max(1, costMs))))
+  if (slots === 0) return depthUnseen
+  return Math.min(admitCountMax, slots * Math.max(depthPerSlot, Math.floor(workAheadMs / Math.max(1, costMs))))
 }
 
 const meanCostMsOf = (backlog: readonly BackloggedTenant[]): number =>

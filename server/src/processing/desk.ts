@@ -33,6 +33,8 @@ export interface TaskDeskDependencies {
 export const runLeaseMs = 12_000
 export const heartbeatMs = runLeaseMs / 4
 
+/** The time that a claim takes grows with the square of their number (task.sql.ts). */
+const claimCountMax = 100
 const reportCountMax = 100
 /** Outcomes of one moment go together; those that come while they are written make the next batch without waiting. */
 const reportWaitMs = 1
@@ -55,7 +57,9 @@ export function createTaskDesk(deps: TaskDeskDependencies): TaskDesk {
     async take({ max, waitMs, signal }) {
       const hints = await queue.take(pool, { max, waitMs, signal })
       if (hints.length === 0) return []
-      const claimed = await store.claimTasks({ fences: hints, leaseMs, worker })
+      const claimed: ClaimedTask[] = []
+      for (let at = 0; at < hints.length; at += claimCountMax)
+        claimed.push(...(await store.claimTasks({ fences: hints.slice(at, at + claimCountMax), leaseMs, worker })))
       if (claimed.length < hints.length) wake.wake('backlog')
       if (claimed.length === 0) return []
       wake.wake('outbox')

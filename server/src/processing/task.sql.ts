@@ -17,7 +17,7 @@ import type {
 import { taskOpenStates } from './states.ts'
 import type { TaskInput } from './task.ts'
 
-const fenceCondition = `t.id = any($1::bigint[]) and ((t.id << 20) | t.lease_epoch) = any($2::text[]::bigint[])`
+const fenceCondition = `t.id = any($1::bigint[]) and ((t.id << 20) | t.lease_epoch) = any($2::bigint[])`
 const quoted = (states: readonly TaskState[]): string => states.map((state) => `'${state}'`).join(', ')
 
 /** Parameters $1 and $2 of a fenced statement. */
@@ -110,10 +110,9 @@ export async function succeedTasks(sql: Sql, settled: readonly SettlementTo<'suc
        returning t.id, t.tenant_id, t.job_id, t.step, t.ordinal, t.lease_epoch
      ), results as (
        insert into task_result (task_id, tenant_id, job_id, step, ordinal, epoch, result, found_text, records_count, duration_ms)
-       select d.id, d.tenant_id, d.job_id, d.step, d.ordinal, d.lease_epoch, r.result::jsonb, r.found_text, r.records_count,
-         r.duration_ms
-       from done d join unnest($1::bigint[], $3::text[], $4::text[], $5::bigint[], $6::int[])
-         as r(task_id, result, found_text, records_count, duration_ms) on r.task_id = d.id
+       select d.id, d.tenant_id, d.job_id, d.step, d.ordinal, d.lease_epoch, ($3::text[])[r.at]::jsonb, ($4::text[])[r.at],
+         ($5::bigint[])[r.at], ($6::int[])[r.at]
+       from done d cross join lateral (select array_position($1::bigint[], d.id) as at offset 0) r
      )
      select id from done`,
     [

@@ -5,9 +5,9 @@
 // kept, and of a job that its taker fetched and could not complete, the stalled check makes nothing but a removed one.
 // The id of a job is task and epoch, which makes an offer that is sent twice one job.
 //
-// A job costs more here, at the server and at both ends, than a short task costs the database. So short tasks are handed out
-// together: one job carries as many as one slot would be done with in a moment. Whoever fetches it has all of them; those
-// for which it then finds no slot within such a moment go back to the head of the queue, where others take them.
+// A job costs more here, at the server and at both ends, than a short task costs the database. So one job carries a bunch of
+// them, and whoever fetches it has all of them. What was fetched while nobody waited any more goes back to the head of the
+// queue after a moment, where others take it.
 //
 // All keys of a pool share a hash tag, so that a cluster keeps them in one slot.
 
@@ -18,7 +18,8 @@ import type { Log } from '../platform/log.ts'
 import { invariant, Problem } from '../platform/problem.ts'
 import type { RedisConnection } from '../platform/redis.ts'
 import { createBell, type Bell } from './bell.ts'
-import type { OfferedTask, ReadyQueue, ReadyTask } from './ready-queue.ts'
+import { toBunches } from './bunches.ts'
+import type { ReadyQueue, ReadyTask } from './ready-queue.ts'
 
 export interface BullmqQueueDependencies {
   redis: RedisConnection
@@ -35,8 +36,8 @@ interface Pool {
   /** Made by the first take; processes that only offer need no second connection. */
   worker: Worker<JobData> | undefined
   bell: Bell
-  /** Fetched with others, or while nobody waited any more; in their order. */
-  spare: ReadyTask[]
+  /** Jobs that were fetched while nobody waited any more, oldest first. */
+  spare: ReadyTask[][]
   /** Somebody will look after what is spare. */
   isWatched: boolean
   isWaiting: boolean
@@ -53,9 +54,8 @@ const prefixDefault = '{millrace}'
 const blockSeconds = 2
 const fetchesAtOnce = 16
 const pushBatchCount = 500
-/** Expected work that is handed out together, and how long what has no slot is kept. */
-const togetherMs = 50
-const togetherCountMax = 50
+/** How long what was fetched for nobody is kept. */
+const spareMs = 50
 /** More jobs than are ever offered at a time. */
 const depthJobsMax = 10_000
 const eventsKeptCount = 100
@@ -125,25 +125,22 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
   /** What is there, without waiting. */
   async function fetchMany(pool: Pool, max: number): Promise<ReadyTask[]> {
     const worker = workerOf(pool)
-    const tasks = pool.spare.splice(0, max)
-    let perJob = max
-    while (tasks.length < max) {
-      const count = Math.min(fetchesAtOnce, Math.ceil((max - tasks.length) / perJob))
+    const jobs = pool.spare.splice(0, max)
+    while (jobs.length < max) {
+      const count = Math.min(fetchesAtOnce, max - jobs.length)
       const fetched = await redis.call(() => Promise.all(Array.from({ length: count }, () => fetchOne(worker, false))))
-      tasks.push(...fetched.flatMap((each) => each ?? []))
+      jobs.push(...fetched.filter((tasks) => tasks !== undefined))
       if (fetched.includes(undefined)) break
-      perJob = Math.max(1, ...fetched.map((each) => each?.length ?? 0))
     }
-    keepSpare(pool, tasks.splice(max))
-    return tasks
+    return jobs.flat()
   }
 
   /** For the next take here, or, when that does not come soon, for others. */
-  function keepSpare(pool: Pool, tasks: readonly ReadyTask[]): void {
-    pool.spare.push(...tasks)
-    if (pool.spare.length === 0 || pool.isWatched) return
+  function keepSpare(pool: Pool, tasks: ReadyTask[]): void {
+    pool.spare.push(tasks)
+    if (pool.isWatched) return
     pool.isWatched = true
-    void clock.sleep(togetherMs).then(() => {
+    void clock.sleep(spareMs).then(() => {
       pool.isWatched = false
       return closed ? undefined : redis.call(() => handBack(pool)).catch(quiet)
     })
@@ -151,7 +148,7 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
 
   /** To the head of the queue, in their order. */
   function handBack({ queue, spare }: Pool): Promise<unknown> {
-    const jobs = spare.splice(0).map((task) => toJob([task], { lifo: true }))
+    const jobs = spare.splice(0).map(toReturned)
     return jobs.length === 0 ? Promise.resolve() : queue.addBulk(jobs.toReversed())
   }
 
@@ -160,7 +157,7 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
     if (pool.isWaiting || closed) return
     pool.isWaiting = true
     fetchOne(workerOf(pool), true)
-      .then((tasks) => keepSpare(pool, tasks ?? []))
+      .then((tasks) => tasks && keepSpare(pool, tasks))
       .catch(quiet)
       .finally(() => {
         pool.isWaiting = false
@@ -174,7 +171,9 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
     async push(number, tasks) {
       await requireNoEviction()
       const { queue } = poolOf(number)
-      const jobs = together(tasks).map((each) => toJob(each))
+      const jobs = toBunches(tasks)
+        .map((bunch) => toJob(bunch))
+        .toArray()
       for (let at = 0; at < jobs.length; at += pushBatchCount)
         await redis.call(() => queue.addBulk(jobs.slice(at, at + pushBatchCount)))
     },
@@ -218,32 +217,21 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
   }
 }
 
-/** In pieces that one slot is expected to be done with in a moment; a task of which that is not known, or not so, is alone. */
-function together(tasks: readonly OfferedTask[]): OfferedTask[][] {
-  const pieces: OfferedTask[][] = []
-  let last: OfferedTask[] = []
-  let sumMs = Infinity
-  for (const task of tasks) {
-    const { costMs = togetherMs } = task
-    sumMs += costMs
-    if (sumMs > togetherMs || last.length >= togetherCountMax) {
-      last = []
-      pieces.push(last)
-      sumMs = costMs
-    }
-    last.push(task)
-  }
-  return pieces
-}
-
-/** The first task and its epoch, and how many there are when there are several. */
-function toJob(tasks: readonly ReadyTask[], opts: { lifo?: true } = {}) {
+/** Its id tells the first task and its epoch, and how many there are when there are several. */
+function toJob(tasks: readonly ReadyTask[]) {
   const [first, ...others] = tasks
   invariant(first, 'a job carries a task')
-  const id = `${first.taskId}-${first.epoch}`
-  if (others.length === 0) return { name: 'task', data: { t: first.tenantId }, opts: { ...opts, jobId: id } }
+  const jobId = `${first.taskId}-${first.epoch}`
+  if (others.length === 0) return { name: 'task', data: { t: first.tenantId }, opts: { jobId } }
   const more = others.map(({ taskId, epoch, tenantId }) => [taskId, epoch, tenantId] as const)
-  return { name: 'tasks', data: { t: first.tenantId, more }, opts: { ...opts, jobId: `${id}-${tasks.length}` } }
+  return { name: 'tasks', data: { t: first.tenantId, more }, opts: { jobId: `${jobId}-${tasks.length}` } }
+}
+
+/** To the head of the queue; under an id of its own, because the job that it was may not be removed yet. */
+function toReturned(tasks: readonly ReadyTask[]) {
+  const { name, data, opts } = toJob(tasks)
+  const jobId = tasks.length > 1 ? `${opts.jobId}-again` : `${opts.jobId}-1-again`
+  return { name, data, opts: { jobId, lifo: true } }
 }
 
 const countOf = (jobId: string): number => Number(jobId.split('-')[2] ?? 1) || 1

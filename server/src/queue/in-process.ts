@@ -3,11 +3,12 @@
 
 import type { Clock } from '../platform/clock.ts'
 import { createBell, type Bell } from './bell.ts'
-import type { ReadyQueue, ReadyTask } from './ready-queue.ts'
+import { toBunches } from './bunches.ts'
+import type { OfferedTask, ReadyQueue, ReadyTask } from './ready-queue.ts'
 
 interface Pool {
   /** By task id, oldest first. */
-  tasks: Map<number, ReadyTask>
+  tasks: Map<number, OfferedTask>
   bell: Bell
 }
 
@@ -22,7 +23,7 @@ export function createInProcessQueue({ clock }: { clock: Clock }): ReadyQueue {
   }
 
   const shift = ({ tasks }: Pool, max: number): ReadyTask[] => {
-    const taken = tasks.values().take(max).toArray()
+    const taken = toBunches(tasks.values()).take(max).toArray().flat()
     for (const task of taken) tasks.delete(task.taskId)
     return taken
   }

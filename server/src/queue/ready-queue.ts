@@ -19,7 +19,10 @@ export interface ReadyQueue {
   push(pool: number, tasks: readonly OfferedTask[]): Promise<void>
   /** Tasks offered and not yet taken, as well as the transport knows. */
   depth(pool: number): Promise<number>
-  /** Up to max tasks, oldest first; waits up to waitMs for the first one. A taken hint is gone from the queue. */
+  /**
+   * Up to max tasks, oldest first; waits up to waitMs for the first one. Short tasks may come in bunches that count as one
+   * each (bunches.ts). A taken hint is gone from the queue.
+   */
   take(pool: number, options: { max: number; waitMs: number; signal: AbortSignal }): Promise<ReadyTask[]>
   /** False when the transport has lost what it held since the last call (restart, flush); the leader then admits anew at once. */
   intact(): Promise<boolean>

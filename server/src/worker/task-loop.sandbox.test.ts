@@ -199,6 +199,46 @@ describe('the task loop', () => {
     expect([...house.stored.keys()]).toEqual([])
   })
 
+  test('takes no more than its slots run at a time of a bunch, and takes again when all of it is reported', async () => {
+    await using house = await openWorkerHouse({ heartbeatMs: 10_000 })
+    house.desk.bunchCount = 3
+    const ids = Array.from({ length: 8 }, (_, index) => index + 1)
+    let isHeld = true
+    let told = 0
+    house.desk.answer = () => {
+      if (!isHeld) return true
+      told++
+      throw new Problem('database_unavailable')
+    }
+    house.desk.add(...ids.map((id) => testTask(id, 'fact')))
+    await eventually(() => expect(told).toBeGreaterThanOrEqual(6))
+    expect(house.desk.takenCount).toBe(6)
+    expect(house.loop.busyCount()).toBe(2)
+    isHeld = false
+    for (const id of ids) expect(await house.desk.outcomeOf(id)).toMatchObject({ kind: 'done' })
+    await eventually(() => expect(house.loop.busyCount()).toBe(0))
+  })
+
+  test('gives back what waits for long behind tasks that take longer than was thought, and what waits when it stops', async () => {
+    await using house = await openWorkerHouse({ slotsCount: 1 })
+    house.desk.bunchCount = 3
+    house.desk.add(testTask(1, 'sleep'), testTask(2, 'echo'), testTask(3, 'sleep'))
+    expect(await house.desk.outcomeOf(2)).toEqual({ kind: 'release' })
+    expect(await house.desk.outcomeOf(3)).toEqual({ kind: 'release' })
+    house.desk.stops.set(1, 'cancelled')
+    expect(await house.desk.outcomeOf(1)).toEqual({ kind: 'cancelled' })
+
+    await using stopping = await openWorkerHouse({ slotsCount: 1, heartbeatMs: 24 * 60 * 60_000 })
+    stopping.desk.bunchCount = 2
+    stopping.desk.add(testTask(1, 'sleep'), testTask(2, 'sleep'))
+    await eventually(() => expect(stopping.desk.takenCount).toBe(2))
+    const stopped = stopping.loop.stop(2_000)
+    expect(await stopping.desk.outcomeOf(2)).toEqual({ kind: 'release' })
+    expect(await stopping.desk.outcomeOf(1)).toEqual({ kind: 'release' })
+    expect(stopping.desk.reports.map(({ task }) => task.taskId)).toEqual([2, 1])
+    await stopped
+  })
+
   test('stops what was cancelled as soon as it is told, long before the next heartbeat', async () => {
     await using house = await openWorkerHouse({ heartbeatMs: 24 * 60 * 60_000 })
     house.desk.add(testTask(1, 'sleep'), testTask(2, 'sleep'))

@@ -1,8 +1,10 @@
 // worker/ takes tasks, feeds the sandbox and reports outcomes. It knows nothing of pipelines or joins (processing/), and
 // what is done to a file happens elsewhere: in the sandbox (sandbox/) for everything that opens bytes.
 //
-// This file: the slots. A slot is busy from the moment its task is taken until the engine has its outcome; there are
-// about two per CPU, so that one task's inputs are fetched and outputs stored while another computes.
+// This file: what is taken, and what becomes of it. There are about two slots per CPU, so that one task's inputs are fetched
+// and outputs stored while another computes. Nothing is taken for a slot until the engine has the outcome of what was in it,
+// because that may bring what follows; short tasks are taken by the bunch, and go through the slots one after the other
+// while outcomes are on their way.
 // Invariants: every task that was taken ends in exactly one report, or in none when its lease was lost; whatever was
 // stored for a task that did not end well is removed; no process of a task outlives it.
 
@@ -17,6 +19,7 @@ import type { TaskAssignment, TaskDesk, TaskOutcome } from '../processing/task.t
 import { stageNames, type ProblemCode } from '@millrace/contract'
 import type { InputSources } from './inputs.ts'
 import type { Sandbox } from './sandbox/sandbox.ts'
+import { createSlots } from './slots.ts'
 import { idsOf, removeObjects, runTask, type StopReason, type TaskRun, type TaskRunDependencies } from './task-run.ts'
 
 export interface TaskLoopDependencies extends InputSources {
@@ -40,7 +43,7 @@ export interface TaskLoopDependencies extends InputSources {
 
 export interface TaskLoop extends Service {
   readonly slotsCount: number
-  /** Slots that hold a task now. */
+  /** Slots that have a task, or whose outcome is on its way. */
   busyCount(): number
 }
 
@@ -60,12 +63,17 @@ const releaseMsMax = 3_000
 interface Held {
   task: TaskAssignment
   controller: AbortController
+  takenMs: number
+  /** false while it waits for a slot. */
+  isBegun: boolean
 }
 
 export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
   const { desk, sandbox, slotsCount, clock, log } = deps
   const runDeps: TaskRunDependencies = { processors, runs, ...deps }
-  const metrics = createLoopMetrics(deps.metrics, { slotsCount, busyCount: () => held.size })
+  const busyCount = (): number => Math.min(slotsCount, held.size)
+  const metrics = createLoopMetrics(deps.metrics, { slotsCount, busyCount })
+  const slots = createSlots(slotsCount)
   const held = new Map<number, Held>()
   const stopping = new AbortController() // No more tasks are taken.
   const stopped = new AbortController() // Nothing more is done.
@@ -119,25 +127,30 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     }
   }
 
-  const begin = (task: TaskAssignment): void => {
-    const controller = new AbortController()
-    held.set(task.taskId, { task, controller })
+  const begin = (task: TaskAssignment, next = false): void => {
+    const taken: Held = { task, controller: new AbortController(), takenMs: clock.monotonicMs(), isBegun: false }
+    held.set(task.taskId, taken)
     // Taken while the way out was already open: given back as it came.
-    if (stopping.signal.aborted) abort(controller, 'shutdown')
-    void handle(task, controller.signal)
+    if (stopping.signal.aborted) abort(taken.controller, 'shutdown')
+    void handle(taken, next)
   }
 
-  const handle = async (task: TaskAssignment, signal: AbortSignal): Promise<void> => {
+  const handle = async (taken: Held, next: boolean): Promise<void> => {
+    const { task, controller } = taken
+    const { signal } = controller
+    const work = (): Promise<TaskRun> => {
+      taken.isBegun = true
+      return runTask(runDeps, task, signal)
+    }
     try {
-      const run = await runTask(runDeps, task, signal)
+      const run = await slots.use(work, { signal, next })
       const { outcome } = run
       metrics.ended(task, outcome)
       if (outcome?.kind === 'retry') avoid(outcome.code)
       if (outcome === undefined) dropped(task)
       const reported = outcome === undefined ? undefined : report(task, outcome, run)
-      const [, next] = await Promise.all([run.release(), reported])
-      // In the same slot: this task lets go of it below.
-      if (next) begin(next)
+      const [, following] = await Promise.all([run.release(), reported])
+      if (following) begin(following, true)
     } catch (error) {
       log.error('task.handling_failed', { ...idsOf(task), error })
     } finally {
@@ -186,6 +199,12 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
       ? { isWritten: await desk.report(task, outcome), next: undefined }
       : desk.reportAndContinue(task, outcome)
 
+  /** What waits for much longer than short tasks take is given back; another worker may have a slot. */
+  const giveBackWaiting = (olderThanMs: number): void => {
+    for (const { controller, takenMs, isBegun } of held.values())
+      if (!isBegun && clock.monotonicMs() - takenMs >= olderThanMs) abort(controller, 'shutdown')
+  }
+
   const keepLeases = async (): Promise<void> => {
     const { heartbeatMs = heartbeatMsDefault } = deps
     const spacingMs = Math.min(heartbeatMsMin, heartbeatMs)
@@ -195,6 +214,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
       // A wake during the heartbeat is of what it may not have seen.
       woken = new AbortController()
       if (held.size === 0 || stopped.signal.aborted) continue
+      giveBackWaiting(heartbeatMs)
       try {
         const leases = [...held.values()].map(({ task: { taskId, epoch } }) => ({ taskId, epoch }))
         for (const { taskId, stop } of await desk.heartbeat(leases)) {
@@ -224,6 +244,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
   const stopLoop = async (deadlineMs: number): Promise<void> => {
     stopping.abort()
     lookAgain()
+    giveBackWaiting(0)
     const releaseMs = Math.min(releaseMsMax, deadlineMs * releaseShare)
     await drainWithin(deadlineMs - releaseMs)
     for (const { controller } of held.values()) abort(controller, 'shutdown')
@@ -237,7 +258,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
   return {
     name: 'task-loop',
     slotsCount,
-    busyCount: () => held.size,
+    busyCount,
     async start(signal) {
       signal.addEventListener('abort', () => stopping.abort(), { once: true })
       unlisten = deps.wake.listen('cancel', () => woken.abort())

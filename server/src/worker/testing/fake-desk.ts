@@ -10,6 +10,8 @@ export interface FakeDesk extends TaskDesk {
   readonly reports: { task: TaskAssignment; outcome: TaskOutcome }[]
   /** Tasks that were taken so far. */
   takenCount: number
+  /** Tasks that are handed out as one. */
+  bunchCount: number
   /** What a worker goes on with after a task, by its id. */
   readonly following: Map<number, TaskAssignment>
   /** What the next heartbeats answer of a task. */
@@ -25,6 +27,7 @@ export function createFakeDesk(): FakeDesk {
     add: (...tasks) => void ready.push(...tasks),
     reports: [],
     takenCount: 0,
+    bunchCount: 1,
     following: new Map(),
     stops: new Map(),
     answer: () => true,
@@ -33,7 +36,7 @@ export function createFakeDesk(): FakeDesk {
         if (signal.aborted || performance.now() > end) return []
         await delay(5)
       }
-      const taken = ready.splice(0, max)
+      const taken = ready.splice(0, max * desk.bunchCount)
       desk.takenCount += taken.length
       return taken
     },
