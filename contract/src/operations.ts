@@ -14,17 +14,33 @@ import { installationOperations } from './operations/installation.ts'
 
 export type { Operation } from './operations/operation.ts'
 
-export const operations = {
-  ...identityOperations,
-  ...fileOperations,
-  ...uploadOperations,
-  ...jobOperations,
-  ...batchOperations,
-  ...controlOperations,
-  ...scheduleOperations,
-  ...pipelineOperations,
-  ...installationOperations,
-} as const
+const groups = [
+  identityOperations,
+  fileOperations,
+  uploadOperations,
+  jobOperations,
+  batchOperations,
+  controlOperations,
+  scheduleOperations,
+  pipelineOperations,
+  installationOperations,
+] as const
+
+type Groups = readonly object[]
+/** Ids that stand in more than one group, where the last would take the place of the others. */
+type Twice<All extends Groups, Seen extends PropertyKey = never> = All extends readonly [
+  infer First,
+  ...infer Rest extends Groups,
+]
+  ? (keyof First & Seen) | Twice<Rest, Seen | keyof First>
+  : never
+/** Does not compile where an id stands twice: the error names it. */
+type Merged<All extends Groups, Double extends never> = All extends readonly [infer First, ...infer Rest extends Groups]
+  ? First & Merged<Rest, Double>
+  : unknown
+
+// As no id stands twice, each of the result is that of its group.
+export const operations = Object.assign({}, ...groups) as Merged<typeof groups, Twice<typeof groups>>
 
 export type OperationId = keyof typeof operations
 
