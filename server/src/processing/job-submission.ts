@@ -58,7 +58,7 @@ export function createJobSubmission(deps: JobSubmissionDependencies): JobSubmiss
       const starts = jobs.flatMap((job, index) => {
         const [choice, place] = [chosen[index], places[index]]
         invariant(choice !== undefined && place !== undefined, 'each job has a choice and a place')
-        return choice instanceof Problem ? [] : [{ ...toStart(job, choice), fileState: 'quarantined' as const, place }]
+        return choice instanceof Problem ? [] : [{ ...toStart(job, choice), place }]
       })
       const started = (await startJobs(tx, deps, starts)).values()
       // Those that run something were started, in their order.

@@ -27,13 +27,10 @@ export async function startJob(
   deps: AdvanceDependencies,
   start: StartJob,
 ): Promise<{ jobId: JobGraph['job']['id']; remainingMs: number }> {
-  const { file, fileId } = start
   // The row's id is not known before it is written; the graph gets along with any.
   const jobId = 0 as JobGraph['job']['id']
   const graph = toNewGraph(deps, { jobId, virtualMs: 0, start })
-  const files = new Map<number, EngineFile>([
-    [jobId, { ...file, jobId, fileId, current: true, state: 'quarantined', found: {} }],
-  ])
+  const files = new Map([[jobId as number, toEngineFile(start, jobId)]])
   const tasks = await advanceJobs(tx, [graph], deps, files)
   graph.conclude()
   const remainingMs = graph.remainingMs()
@@ -46,6 +43,19 @@ export async function startJob(
   })
   return { jobId: inserted, remainingMs }
 }
+
+/** As the first steps see it, which ask neither for its state nor for what was found. */
+const toEngineFile = (
+  { file, fileId }: Pick<StartJob, 'file' | 'fileId'>,
+  jobId: JobGraph['job']['id'],
+): EngineFile => ({
+  ...file,
+  jobId,
+  fileId,
+  current: true,
+  state: 'quarantined',
+  found: {},
+})
 
 /** The graph of a job that is about to be written: everything waits. */
 export function toNewGraph(
@@ -96,7 +106,7 @@ export interface StartJobsDependencies extends AdvanceDependencies {
 }
 
 /** One of many: none of them is another's child, and all are of one tenant. */
-export type StartOneJob = Omit<StartJob, 'parentJobId'> & { fileState: EngineFile['state'] }
+export type StartOneJob = Omit<StartJob, 'parentJobId'>
 
 export interface StartedJob {
   jobId: JobGraph['job']['id']
@@ -116,8 +126,7 @@ export async function startJobs(
   const files = new Map<number, EngineFile>()
   const graphs = starts.map((start) => {
     const { jobId, virtualMs } = start.place
-    const { file, fileId, fileState: state } = start
-    files.set(jobId, { ...file, jobId, fileId, current: true, state, found: {} })
+    files.set(jobId, toEngineFile(start, jobId))
     return toNewGraph(deps, { jobId, virtualMs, start })
   })
   const engine = deps.store.within(tx)

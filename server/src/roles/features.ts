@@ -25,7 +25,6 @@ import type { OperationId } from '@millrace/contract'
 import { createBatchRunner, type BatchRunner } from '../processing/batches/batch-runner.ts'
 import { batchRoutes } from '../processing/batches/batch-routes.ts'
 import { createBatches } from '../processing/batches/batches.ts'
-import { createBulkSubmission } from '../processing/bulk-submission.ts'
 import { controlRoutes } from '../processing/control/control-routes.ts'
 import { createControlRunner, type ControlRunner } from '../processing/control/control-runner.ts'
 import { scheduleRoutes } from '../processing/schedules/schedule-routes.ts'
@@ -95,8 +94,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
   const estimates = createEstimates({ store: createEstimateStore(database), catalogue, clock, log })
   const engine = createEngine({ store: engineStore, catalogue, estimates, random: Math.random })
   const submission = createJobSubmission({ store: engineStore, pipelines, catalogue, estimates, clock })
-  const bulk = createBulkSubmission({ store: engineStore, pipelines, catalogue, estimates })
-  const batchRunner = createBatchRunner({ database, vault, searchIndex, bulk, wake, log })
+  const batchRunner = createBatchRunner({ database, vault, searchIndex, submission, wake, log })
   const batches = createBatches({ database, vault, pipelines, wake })
   const batch = batchRoutes({ database, batches })
   const controlRunner = createControlRunner({ database, engine, wake, log })

@@ -16,10 +16,10 @@ import type { WakeBus } from '../../platform/wake.ts'
 import type { SearchIndex } from '../../search/search-index.ts'
 import { findObject } from '../../storage/object.sql.ts'
 import type { Vault } from '../../storage/vault.ts'
-import type { BulkFile, BulkSubmission } from '../bulk-submission.ts'
 import type { StoredProblem } from '../engine-store.ts'
 import { pinPlans } from '../pinned-plans.sql.ts'
 import { requestCancel } from '../job.sql.ts'
+import type { JobSubmission, SubmitJob } from '../submission.ts'
 import type { BatchSource } from './batch-source.ts'
 import { toBatchEvent, laneOf } from './batch-resource.ts'
 import {
@@ -60,7 +60,7 @@ export interface BatchRunnerDependencies {
   database: Database
   vault: Pick<Vault, 'read'>
   searchIndex: SearchIndex
-  bulk: BulkSubmission
+  submission: Pick<JobSubmission, 'submitJobs'>
   wake: WakeBus
   log: Log
 }
@@ -195,7 +195,7 @@ export function createBatchRunner(deps: BatchRunnerDependencies): BatchRunner {
       if (room <= 0 || row.redrive_states !== null) return false
       const items = await listPending(tx, row.id, room)
       if (items.length === 0) return false
-      const started = await submitItems(tx, row, items, deps.bulk)
+      const started = await submitItems(tx, row, items, deps.submission)
       await startItems(tx, { batchId: row.id, round: row.round, items: started })
       const running = started.filter(({ jobId }) => jobId !== null).length
       await addCounts(tx, row.id, { pending: -started.length, running, failed: started.length - running })
@@ -330,40 +330,41 @@ async function submitItems(
   tx: Tx,
   row: BatchRow,
   items: readonly PendingItemRow[],
-  bulk: BulkSubmission,
+  submission: Pick<JobSubmission, 'submitJobs'>,
 ): Promise<StartedItem[]> {
-  const fit = items.flatMap((item): { ordinal: number; file: BulkFile }[] => {
-    const file = toFile(item)
-    return file === undefined ? [] : [{ ordinal: item.ordinal, file }]
+  const fit = items.flatMap((item) => {
+    const job = toJob(row, item)
+    return job === undefined ? [] : [{ ordinal: item.ordinal, job }]
   })
-  const submitted = await bulk.submitJobs(tx, {
-    tenantId: row.tenant_id,
-    ...(row.pipeline !== null && { pipeline: row.pipeline }),
-    lane: laneOf(row),
-    actor: row.created_by,
-    files: fit.map(({ file }) => file),
-  })
+  const submitted = await submission.submitJobs(
+    tx,
+    fit.map(({ job }) => job),
+  )
   const outcomes = new Map(fit.map(({ ordinal }, index) => [ordinal, submitted[index]]))
   return items.map((item) => {
-    const outcome = outcomes.get(item.ordinal) ?? { problem: refusal(item) }
-    return 'problem' in outcome
-      ? { ordinal: item.ordinal, jobId: null, problem: outcome.problem }
-      : { ordinal: item.ordinal, jobId: outcome.jobRowId, problem: null }
+    const { ordinal } = item
+    const outcome = outcomes.get(ordinal) ?? refusal(item)
+    if ('jobRowId' in outcome) return { ordinal, jobId: outcome.jobRowId, problem: null }
+    return { ordinal, jobId: null, problem: { code: outcome.code, detail: outcome.detail ?? '' } }
   })
 }
 
-function toFile(item: PendingItemRow): BulkFile | undefined {
+function toJob(row: BatchRow, item: PendingItemRow): SubmitJob | undefined {
   if (item.file_id === null || item.version === null || item.file_state !== 'available') return undefined
   return {
+    tenantId: row.tenant_id,
     fileId: item.file_id,
-    version: item.version,
-    name: item.name,
+    fileVersion: item.version,
+    fileName: item.name,
     contentType: item.content_type,
     sizeBytes: item.size_bytes,
     sha256: item.sha256,
     objectId: item.object_id,
-    depth: item.depth,
     metadata: item.metadata,
+    depth: item.depth,
+    ...(row.pipeline !== null && { pipeline: row.pipeline }),
+    lane: laneOf(row),
+    actor: row.created_by,
   }
 }
 

@@ -85,7 +85,7 @@ export function createBatches({ database, vault, pipelines, wake }: BatchDepende
       throw new Problem('too_many_batches', { detail: `At most ${liveBatchesCountMax} are live at once.` })
     const batchId = await insertBatch(tx, {
       tenantId,
-      name: withoutNul(order.name ?? nameOf(source)),
+      name: order.name ?? nameOf(source),
       pipeline: order.pipeline ?? null,
       lane: lanes.indexOf(order.priority ?? 'bulk'),
       source,
@@ -106,7 +106,7 @@ export function createBatches({ database, vault, pipelines, wake }: BatchDepende
 
   async function createByQuery(tx: Tx, act: BatchAct, order: BatchOrder, scheduleId?: RowId<'schedule'>) {
     const { tenantId } = act.principal
-    const query = checkQuery(order.query ?? {})
+    const { query = {} } = order
     const found = await countQueried(tx, tenantId, query, itemsCountMax + 1)
     if (found.count > itemsCountMax) throw tooLarge()
     const source = { kind: 'query' as const, query, upToFileId: found.newest_id }
@@ -255,22 +255,8 @@ export async function* chunksOf<T>(items: AsyncIterable<T>, count: number): Asyn
   if (chunk.length > 0) yield chunk
 }
 
-/** Throws Problem('invalid_request') for what the database could not read. */
-function checkQuery(query: NonNullable<BatchOrder['query']>): NonNullable<BatchOrder['query']> {
-  for (const key of ['created_after', 'created_before'] as const) {
-    const text = query[key]
-    if (text !== undefined && Number.isNaN(Date.parse(text)))
-      throw new Problem('invalid_request', { detail: `/body/query/${key} is not a time.` })
-  }
-  if (JSON.stringify(query).includes('\\u0000'))
-    throw new Problem('invalid_request', { detail: '/body/query contains NUL, which stands in no name.' })
-  return query
-}
-
 const nameOf = (source: BatchSource): string =>
   source.kind === 'query' ? 'Files found by a query' : 'Files listed in a manifest'
-
-const withoutNul = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed()
 
 const toChange = (row: BatchRow) => ({
   batchId: row.id,

@@ -24,7 +24,6 @@ import type { PipelineDefinition } from '../definition.ts'
 import { createBatchRunner } from '../batches/batch-runner.ts'
 import { createBatches } from '../batches/batches.ts'
 import { createControlRunner } from '../control/control-runner.ts'
-import { createBulkSubmission } from '../bulk-submission.ts'
 import { createTaskDesk } from '../desk.ts'
 import { createEngine } from '../engine.ts'
 import { createEstimateStore } from '../estimate.sql.ts'
@@ -101,7 +100,6 @@ export async function createEngineHouse(options: EngineHouseOptions = {}) {
   const engine = createEngine(deps)
   const submission = createJobSubmission({ ...deps, pipelines, clock })
   const control = createJobControl({ engine, wake })
-  const bulk = createBulkSubmission({ ...deps, pipelines })
   /** What objects hold, for those that are read. */
   const contents = new Map<string, Iterable<string | Uint8Array>>()
   const vault: Pick<Vault, 'read'> = {
@@ -111,7 +109,7 @@ export async function createEngineHouse(options: EngineHouseOptions = {}) {
       return Readable.from(content)
     },
   }
-  const batchRunner = createBatchRunner({ database, vault, searchIndex, bulk, wake, log: silentLog })
+  const batchRunner = createBatchRunner({ database, vault, searchIndex, submission, wake, log: silentLog })
   const controlRunner = createControlRunner({ database, engine, wake, log: silentLog })
   const batches = createBatches({ database, vault, pipelines, wake })
   const desk = createTaskDesk({ store, engine, queue, estimates, wake, clock, log: silentLog, worker })
