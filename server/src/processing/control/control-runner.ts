@@ -20,7 +20,7 @@ import {
 } from './control.sql.ts'
 
 export interface ControlRunner {
-  /** One chunk of each; answers how many there are. */
+  /** One chunk of each; answers how many went further. */
   advance(signal: AbortSignal): Promise<number>
 }
 
@@ -102,15 +102,22 @@ export function createControlRunner({ database, engine, wake, log }: ControlRunn
   return {
     async advance(signal) {
       const live = await listLiveControlTasks(database, tasksCount)
+      let movedCount = 0
       for (const control of live) {
         if (signal.aborted) break
-        const replays = control.kind === 'replay_dead_letters'
-        const chunk = await (replays ? replayChunk(control) : cancelChunk(control))
-        await moveControlTask(database, { ...chunk, id: control.id, from: control.cursor_id })
-        wake.wake(replays ? 'backlog' : 'cancel')
-        wake.wake('outbox')
+        try {
+          const replays = control.kind === 'replay_dead_letters'
+          const chunk = await (replays ? replayChunk(control) : cancelChunk(control))
+          await moveControlTask(database, { ...chunk, id: control.id, from: control.cursor_id })
+          movedCount += 1
+          wake.wake(replays ? 'backlog' : 'cancel')
+          wake.wake('outbox')
+        } catch (error) {
+          // One that cannot be taken further must not hold up the others.
+          log.warn('control.failed', { tenantId: control.tenant_id, error })
+        }
       }
-      return live.length
+      return movedCount
     },
   }
 }

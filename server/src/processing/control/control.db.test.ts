@@ -119,3 +119,17 @@ it('live jobs are cancelled by filter in the background', async () => {
   expect(control).toMatchObject({ matched: 5, done: 5 })
   await ended(5)
 })
+
+it('an order that cannot be worked off does not hold up the others', async () => {
+  await house.database.query(
+    `insert into control_task (tenant_id, kind, filter, matched_count, upto_id, cursor_id, created_by)
+     values ($1, 'cancel_jobs', '{"created_after": "never"}', 1, 1, 1, 'system')`,
+    [tenantId],
+  )
+  const id = idOf(await routes().cancelJobs({ params: none, query: none, body: {} }, context))
+  await house.until(
+    () => task(id),
+    ({ status }) => status === 'completed',
+  )
+  await house.database.query('delete from control_task where tenant_id = $1', [tenantId])
+})
