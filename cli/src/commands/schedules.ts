@@ -32,7 +32,7 @@ const clockOptions = {
 } as const
 
 const create = defineCommand({
-  summary: 'run a batch again and again',
+  summary: 'run a batch or an import again and again',
   operands: 'NAME CRON',
   operandsMin: 2,
   options: {
@@ -41,10 +41,13 @@ const create = defineCommand({
     pipeline: { value: 'NAME', help: 'pipeline to run, else the default for the type of each file' },
     prefix: { value: 'TEXT', help: 'only files whose name begins so' },
     type: { value: 'TYPE', help: 'only files of this content type' },
+    import: { value: 'SOURCE', help: 'look through this import source instead of running a batch' },
   },
   async run([name = '', cron = ''], options, context) {
     const missed = readWord('missed', options.missed, missedTickPolicies)
-    const { zone, pipeline, prefix, type } = options
+    const { zone, pipeline, prefix, type, import: source } = options
+    if (source !== undefined && (pipeline ?? prefix ?? type) !== undefined)
+      throw usageFailure('An import takes whatever its source has.', 'Leave --pipeline, --prefix and --type out.')
     const query = {
       ...(prefix !== undefined && { name_prefix: prefix }),
       ...(type !== undefined && { content_type: type }),
@@ -52,7 +55,9 @@ const create = defineCommand({
     const body = {
       name,
       cron,
-      batch: { name, query, ...(pipeline !== undefined && { pipeline }) },
+      ...(source === undefined
+        ? { batch: { name, query, ...(pipeline !== undefined && { pipeline }) } }
+        : { import_source_id: source }),
       overlap: options.overlap === true,
       ...(zone !== undefined && { time_zone: zone }),
       ...(missed !== undefined && { missed_ticks: missed }),
@@ -121,7 +126,7 @@ function tell({ console }: Context, schedule: ScheduleResource): ExitCode {
 }
 
 export const schedulesCommand: CommandGroup = {
-  summary: 'run batches by the clock',
+  summary: 'run batches and imports by the clock',
   subcommands: {
     list,
     create,

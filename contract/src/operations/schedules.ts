@@ -9,7 +9,7 @@ export const scheduleOperations = {
     method: 'POST',
     path: '/schedules',
     tag: 'schedules',
-    summary: 'Start a batch over a query again and again',
+    summary: 'Start a batch over a query, or an import, again and again',
     body: ScheduleOrder,
     status: 201,
     response: ScheduleResource,

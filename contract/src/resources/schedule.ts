@@ -2,8 +2,8 @@ import { Type, type Static } from 'typebox'
 import { missedTickPolicies, scheduleStates, tickOutcomes } from '../states.ts'
 import { BatchOrder } from './batch.ts'
 import { ProblemResource } from './problem.ts'
+import { Timestamp } from './time.ts'
 
-const Timestamp = Type.String({ format: 'date-time' })
 const OrNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
 const fields = {
@@ -14,9 +14,17 @@ const fields = {
     description:
       'Ticks during which nothing ran, by more than a minute: none of them is fired, the last one, or all of the last 7 days.',
   }),
-  overlap: Type.Boolean({ description: 'Whether a tick may start a batch while the one before it still runs.' }),
+  overlap: Type.Boolean({
+    description:
+      'Whether a tick may start a batch while the one before it still runs. An import source never is twice at once.',
+  }),
 }
+const importSource = Type.String({
+  maxLength: 100,
+  description: 'The import source that is looked through, in place of a batch.',
+})
 
+/** What each tick starts: exactly one of batch and import_source_id. */
 export const ScheduleOrder = Type.Object(
   {
     name: fields.name,
@@ -24,7 +32,8 @@ export const ScheduleOrder = Type.Object(
     time_zone: Type.Optional(fields.time_zone),
     missed_ticks: Type.Optional(fields.missed_ticks),
     overlap: Type.Optional(fields.overlap),
-    batch: BatchOrder,
+    batch: Type.Optional(BatchOrder),
+    import_source_id: Type.Optional(importSource),
   },
   { additionalProperties: false },
 )
@@ -38,6 +47,7 @@ export const ScheduleChange = Type.Object(
     missed_ticks: Type.Optional(fields.missed_ticks),
     overlap: Type.Optional(fields.overlap),
     batch: Type.Optional(BatchOrder),
+    import_source_id: Type.Optional(importSource),
     paused: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
@@ -48,7 +58,8 @@ export const ScheduleResource = Type.Object(
   {
     schedule_id: Type.String(),
     ...fields,
-    batch: BatchOrder,
+    batch: OrNull(BatchOrder),
+    import_source_id: OrNull(importSource),
     state: Type.Enum([...scheduleStates]),
     next_run_at: OrNull(Timestamp),
     last_tick: OrNull(

@@ -1,6 +1,6 @@
-// Schedules: a batch again and again. HTTP and its rules; schedule-runner.ts fires what is due.
+// Schedules: a batch or an import again and again. HTTP and its rules; schedule-runner.ts fires what is due.
 
-import type { BatchOrder, ScheduleResource } from '@millrace/contract'
+import type { ScheduleOrder, ScheduleResource } from '@millrace/contract'
 import { writeAudit } from '../../platform/audit.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { decodeCursor, encodeCursor } from '../../platform/cursor.ts'
@@ -13,10 +13,12 @@ import { parseCron } from './cron.ts'
 import {
   countSchedules,
   deleteSchedule,
+  findImportSource,
   findSchedule,
   insertSchedule,
   listSchedules,
   updateSchedule,
+  type ScheduleFields,
   type ScheduleRow,
 } from './schedule.sql.ts'
 
@@ -43,11 +45,25 @@ export function scheduleRoutes({
     return next
   }
 
-  async function checkBatch(tx: Tx, tenantId: number, batch: BatchOrder): Promise<void> {
-    if (batch.query === undefined || batch.manifest !== undefined)
+  /** What it starts, which must be there when it is ordered. */
+  async function checkStart(
+    tx: Tx,
+    tenantId: number,
+    { batch, import_source_id: source }: Pick<ScheduleOrder, 'batch' | 'import_source_id'>,
+  ): Promise<Pick<ScheduleFields, 'batch' | 'import_source_id'>> {
+    if ((batch === undefined) === (source === undefined))
+      throw new Problem('invalid_request', { detail: 'Give either batch or import_source_id.' })
+    if (source !== undefined) {
+      const id = decodeId('import_source', source)
+      if (id === undefined || (await findImportSource(tx, tenantId, id)) === undefined)
+        throw new Problem('not_found', { detail: 'There is no such import source.' })
+      return { batch: null, import_source_id: id }
+    }
+    if (batch?.query === undefined || batch.manifest !== undefined)
       throw new Problem('invalid_request', { detail: 'The batch of a schedule has a query, and no manifest.' })
     if (batch.pipeline !== undefined && (await pipelines.find(tx, tenantId, batch.pipeline)) === undefined)
       throw new Problem('pipeline_unknown', { detail: `There is no pipeline "${batch.pipeline.slice(0, 120)}".` })
+    return { batch, import_source_id: null }
   }
 
   const read = async (tx: Tx, tenantId: number, id: RowId<'schedule'>): Promise<ScheduleRow> => {
@@ -59,11 +75,11 @@ export function scheduleRoutes({
   return {
     createSchedule: async ({ body }, context) => {
       const { tenantId, actor } = context.principal
-      const { time_zone: timeZone = 'UTC', missed_ticks: missed = 'skip', overlap = false, batch, name, cron } = body
-      const fields = { name, cron, time_zone: timeZone, missed_ticks: missed, overlap, batch }
+      const { time_zone: timeZone = 'UTC', missed_ticks: missed = 'skip', overlap = false, name, cron } = body
       const next = nextTick(cron, timeZone)
       return database.withTenant(tenantId, async (tx) => {
-        await checkBatch(tx, tenantId, batch)
+        const what = await checkStart(tx, tenantId, body)
+        const fields = { name, cron, time_zone: timeZone, missed_ticks: missed, overlap, ...what }
         if ((await countSchedules(tx, tenantId)) >= schedulesCountMax)
           throw new Problem('conflict', { detail: `A tenant has at most ${schedulesCountMax} schedules.` })
         const id = await insertSchedule(tx, tenantId, actor, { ...fields, state: 'active', next_tick_at: next })
@@ -91,9 +107,9 @@ export function scheduleRoutes({
       database.withTenant(context.principal.tenantId, async (tx) => {
         const { tenantId } = context.principal
         const row = await read(tx, tenantId, scheduleIdOf(params))
-        const { paused, ...change } = body
-        const fields = { ...row, ...change }
-        await checkBatch(tx, tenantId, fields.batch)
+        const { paused, batch, import_source_id: source, ...change } = body
+        const what = batch === undefined && source === undefined ? row : await checkStart(tx, tenantId, body)
+        const fields = { ...row, ...change, batch: what.batch, import_source_id: what.import_source_id }
         const next = nextTick(fields.cron, fields.time_zone)
         const state = paused === undefined ? row.state : paused ? 'paused' : 'active'
         await updateSchedule(tx, row.id, { ...fields, state, next_tick_at: state === 'paused' ? null : next })
@@ -119,6 +135,7 @@ const toScheduleResource = (row: ScheduleRow): ScheduleResource => ({
   missed_ticks: row.missed_ticks,
   overlap: row.overlap,
   batch: row.batch,
+  import_source_id: row.import_source_id === null ? null : encodeId('import_source', row.import_source_id),
   state: row.state,
   next_run_at: row.next_tick_at?.toISOString() ?? null,
   last_tick:

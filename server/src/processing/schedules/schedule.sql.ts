@@ -9,7 +9,9 @@ export interface ScheduleFields {
   time_zone: string
   missed_ticks: 'skip' | 'once' | 'all'
   overlap: boolean
-  batch: BatchOrder
+  /** What a tick starts: one of these. */
+  batch: BatchOrder | null
+  import_source_id: RowId<'import_source'> | null
   state: 'active' | 'paused'
   next_tick_at: Date | null
 }
@@ -37,7 +39,8 @@ const valuesOf = (fields: ScheduleFields): unknown[] => [
   fields.time_zone,
   fields.missed_ticks,
   fields.overlap,
-  JSON.stringify(fields.batch),
+  fields.batch && JSON.stringify(fields.batch),
+  fields.import_source_id,
   fields.state,
   fields.next_tick_at,
 ]
@@ -49,8 +52,9 @@ export async function insertSchedule(
   fields: ScheduleFields,
 ): Promise<RowId<'schedule'>> {
   const { rows } = await sql.query<{ id: RowId<'schedule'> }>(
-    `insert into schedule (tenant_id, created_by, name, cron, time_zone, missed_ticks, overlap, batch, state, next_tick_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id`,
+    `insert into schedule (tenant_id, created_by, name, cron, time_zone, missed_ticks, overlap, batch, import_source_id, state,
+       next_tick_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning id`,
     [tenantId, createdBy, ...valuesOf(fields)],
   )
   // An insert that does not throw returns its row.
@@ -59,8 +63,8 @@ export async function insertSchedule(
 
 export async function updateSchedule(sql: Sql, id: number, fields: ScheduleFields): Promise<void> {
   await sql.query(
-    `update schedule set name = $2, cron = $3, time_zone = $4, missed_ticks = $5, overlap = $6, batch = $7, state = $8,
-       next_tick_at = $9, problem = null where id = $1`,
+    `update schedule set name = $2, cron = $3, time_zone = $4, missed_ticks = $5, overlap = $6, batch = $7,
+       import_source_id = $8, state = $9, next_tick_at = $10, problem = null where id = $1`,
     [id, ...valuesOf(fields)],
   )
 }
@@ -103,15 +107,20 @@ export async function countSchedules(sql: Sql, tenantId: number): Promise<number
   return rows[0]?.count ?? 0
 }
 
-/** Of all tenants, the longest due first. */
+export interface DueSchedule {
+  id: RowId<'schedule'>
+  tenant_id: number
+  next_tick_at: Date
+}
+
+/** Of all tenants, in the order of their ids. */
 export async function listDueSchedules(
   sql: Sql,
-  now: Date,
-  limit: number,
-): Promise<{ id: RowId<'schedule'>; tenant_id: number }[]> {
-  const { rows } = await sql.query<{ id: RowId<'schedule'>; tenant_id: number }>(
-    'select id, tenant_id from schedule where next_tick_at <= $1 order by next_tick_at limit $2',
-    [now, limit],
+  page: { now: Date; after: number; limit: number },
+): Promise<DueSchedule[]> {
+  const { rows } = await sql.query<DueSchedule>(
+    'select id, tenant_id, next_tick_at from schedule where next_tick_at <= $1 and id > $2 order by id limit $3',
+    [page.now, page.after, page.limit],
   )
   return rows
 }
@@ -126,6 +135,25 @@ export async function hasLiveBatch(sql: Sql, scheduleId: number): Promise<boolea
     scheduleId,
   ])
   return rowCount > 0
+}
+
+export async function findImportSource(
+  sql: Sql,
+  tenantId: number,
+  id: number,
+): Promise<{ state: 'active' | 'paused'; isBusy: boolean } | undefined> {
+  const { rows } = await sql.query<{ state: 'active' | 'paused'; busy: boolean }>(
+    `select state, coalesce(lease_until > now(), false) or coalesce(next_run_at <= now(), false) as busy
+     from import_source where tenant_id = $1 and id = $2`,
+    [tenantId, id],
+  )
+  const [row] = rows
+  return row && { state: row.state, isBusy: row.busy }
+}
+
+/** Whoever looks through import sources (upload/import/import-sources.ts) finds that its turn has come. */
+export async function startImport(sql: Sql, tenantId: number, id: number): Promise<void> {
+  await sql.query('update import_source set next_run_at = now() where tenant_id = $1 and id = $2', [tenantId, id])
 }
 
 /** False when the tick was fired before. */

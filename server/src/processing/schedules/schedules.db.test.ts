@@ -23,7 +23,14 @@ beforeEach(async () => {
   tenantId = await house.addTenant()
 })
 
-const hourly = { cron: '0 * * * *', time_zone: 'UTC', overlap: false, batch: { query: {} }, state: 'active' } as const
+const hourly = {
+  cron: '0 * * * *',
+  time_zone: 'UTC',
+  overlap: false,
+  batch: { query: {} },
+  import_source_id: null,
+  state: 'active',
+} as const
 const add = (fields: Partial<ScheduleFields>) =>
   house.database.withTenant(tenantId, (tx) =>
     insertSchedule(tx, tenantId, 'system', {
@@ -87,6 +94,83 @@ describe('a schedule', () => {
     await fireAt('2026-03-01T12:00:01Z')
     const row = await house.database.withTenant(tenantId, (tx) => findSchedule(tx, tenantId, id))
     expect(row).toMatchObject({ last_outcome: 'failed', problem: { code: 'pipeline_unknown' } })
+  })
+})
+
+describe('a schedule of an import', () => {
+  async function addSource() {
+    const { rows } = await house.database.query<{ id: RowId<'import_source'> }>(
+      `insert into import_source (tenant_id, kind, name, config, created_by) values ($1, 'folder', 'n', '{}', 'system') returning id`,
+      [tenantId],
+    )
+    const [source] = rows
+    return source!.id
+  }
+  const change = (id: number, assignments: string) =>
+    house.database.query(`update import_source set ${assignments} where id = $1`, [id])
+  const isDue = async (id: number) =>
+    (await house.database.query('select from import_source where id = $1 and next_run_at <= now()', [id])).rowCount ===
+    1
+
+  it('has the source looked through, but not while it is', async () => {
+    const source = await addSource()
+    const id = await add({ batch: null, import_source_id: source })
+    await fireAt('2026-03-01T12:00:01Z')
+    expect(await isDue(source)).toBe(true)
+    await fireAt('2026-03-01T13:00:01Z')
+    await change(source, `next_run_at = null, lease_until = now() + interval '1 hour'`)
+    await fireAt('2026-03-01T14:00:01Z')
+    await change(source, 'lease_until = null')
+    await fireAt('2026-03-01T15:00:01Z')
+    expect(await ticks(id)).toEqual([
+      '03-01T12:00 started',
+      '03-01T13:00 skipped_overlap',
+      '03-01T14:00 skipped_overlap',
+      '03-01T15:00 started',
+    ])
+  })
+
+  it('tells that the source is paused or gone', async () => {
+    const source = await addSource()
+    const id = await add({ batch: null, import_source_id: source })
+    const read = () => house.database.withTenant(tenantId, (tx) => findSchedule(tx, tenantId, id))
+    await change(source, `state = 'paused'`)
+    await fireAt('2026-03-01T12:00:01Z')
+    expect(await read()).toMatchObject({ last_outcome: 'failed', problem: { code: 'conflict' } })
+    await house.database.query('delete from import_source where id = $1', [source])
+    await fireAt('2026-03-01T13:00:01Z')
+    expect(await read()).toMatchObject({ last_outcome: 'failed', problem: { code: 'not_found' } })
+  })
+})
+
+describe('many schedules', () => {
+  it('fire although more than a page of others wait for their batches', async () => {
+    const waiting = []
+    for (let n = 0; n < 101; n++)
+      waiting.push(await add({ missed_ticks: 'all', next_tick_at: new Date('2026-03-01T11:00:00Z') }))
+    await house.database.query(
+      `insert into batch (tenant_id, name, lane, source, concurrency, schedule_id, created_by)
+       select $1, 'b', 2, '{"kind": "lines"}', 1, id, 'system' from unnest($2::bigint[]) id`,
+      [tenantId, waiting],
+    )
+    tenantId = await house.addTenant()
+    const id = await add({})
+    await fireAt('2026-03-01T12:00:01Z')
+    expect(await ticks(id)).toEqual(['03-01T12:00 started'])
+    expect(await ticks(waiting[0]!)).toEqual([])
+    await house.database.query('delete from batch where schedule_id = any($1::bigint[])', [waiting])
+    await house.database.query('delete from schedule where id = any($1::bigint[])', [waiting])
+    await endBatches()
+  })
+
+  it('give a tick up that cannot be started, and go on with the next', async () => {
+    const id = await add({ missed_ticks: 'once', batch: { query: { created_after: 'never' } } })
+    await fireAt('2026-03-01T12:00:30Z')
+    expect(await ticks(id)).toEqual([])
+    await fireAt('2026-03-01T12:02:00Z')
+    expect(await ticks(id)).toEqual(['03-01T12:00 failed'])
+    const row = await house.database.withTenant(tenantId, (tx) => findSchedule(tx, tenantId, id))
+    expect(row).toMatchObject({ problem: { code: 'internal' }, next_tick_at: new Date('2026-03-01T13:00:00Z') })
   })
 })
 
