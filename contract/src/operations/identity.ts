@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import { ApiKeyResource, PrincipalResource, SessionResource } from '../resources/identity.ts'
+import { Moment } from '../resources/time.ts'
 import { roles } from '../states.ts'
 import { List, page, type Operation } from './operation.ts'
 
@@ -63,7 +64,7 @@ export const identityOperations = {
     body: Type.Object({
       name: Type.String({ minLength: 1, maxLength: 200 }),
       role: Type.Enum([...roles]),
-      expires_at: Type.Optional(Type.String({ format: 'date-time' })),
+      expires_at: Type.Optional(Moment),
     }),
     status: 201,
     response: Type.Object({

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { Timestamp } from './time.ts'
 
 /** The figures of the installation, answered by GET /admin/metrics. */
 export const AdminMetrics = Type.Object(
@@ -39,8 +40,8 @@ export const WorkerResource = Type.Object(
     busy: Type.Integer({ minimum: 0 }),
     cpu_share: Type.Number({ minimum: 0 }),
     memory_bytes: Type.Integer({ minimum: 0 }),
-    started_at: Type.String({ format: 'date-time' }),
-    last_seen_at: Type.String({ format: 'date-time' }),
+    started_at: Timestamp,
+    last_seen_at: Timestamp,
   },
   { $id: 'Worker' },
 )
@@ -63,7 +64,7 @@ export const QueueResource = Type.Object(
       ...atLeastZero,
       description: 'Until all of this is done with the present slots, by the learned times of its steps.',
     }),
-    updated_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+    updated_at: Type.Union([Timestamp, Type.Null()], {
       description: 'When the leader wrote this; null before it ever did.',
     }),
     tenants: Type.Array(

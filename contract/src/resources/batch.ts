@@ -1,8 +1,8 @@
 import { Type, type Static } from 'typebox'
 import { batchItemStates, batchStates, lanes, manifestFormats } from '../states.ts'
 import { FieldError, ProblemResource } from './problem.ts'
+import { Moment, Timestamp } from './time.ts'
 
-const Timestamp = Type.String({ format: 'date-time' })
 const OrNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
 /** Files that are here, by what is known of them; every condition must hold. Only files that have been cleared. */
@@ -17,8 +17,8 @@ export const FileQuery = Type.Object(
       Type.Record(Type.String(), Type.Unknown(), { description: 'Keys with values that the metadata must contain.' }),
     ),
     text: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'As the search takes it.' })),
-    created_after: Type.Optional(Type.String({ format: 'date-time' })),
-    created_before: Type.Optional(Type.String({ format: 'date-time' })),
+    created_after: Type.Optional(Moment),
+    created_before: Type.Optional(Moment),
   },
   { additionalProperties: false },
 )

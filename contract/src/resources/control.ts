@@ -1,8 +1,8 @@
 import { Type, type Static } from 'typebox'
 import { controlKinds, controlStates } from '../states.ts'
 import { ProblemResource } from './problem.ts'
+import { Moment, Timestamp } from './time.ts'
 
-const Timestamp = Type.String({ format: 'date-time' })
 const OrNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
 const deadLetterConditions = {
@@ -10,8 +10,8 @@ const deadLetterConditions = {
   processor: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   code: Type.Optional(Type.String({ minLength: 1, maxLength: 100, description: 'Code of the problem.' })),
   file_name: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'A piece of it, in any case.' })),
-  died_after: Type.Optional(Type.String({ format: 'date-time' })),
-  died_before: Type.Optional(Type.String({ format: 'date-time' })),
+  died_after: Type.Optional(Moment),
+  died_before: Type.Optional(Moment),
 }
 /** Every condition must hold; none means all. */
 export const DeadLetterFilter = Type.Object(deadLetterConditions, { additionalProperties: false })
@@ -22,8 +22,8 @@ export const JobFilter = Type.Object(
     pipeline: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
     status: Type.Optional(Type.Enum(['queued', 'running', 'paused'])),
     file_name: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'A piece of it, in any case.' })),
-    created_after: Type.Optional(Type.String({ format: 'date-time' })),
-    created_before: Type.Optional(Type.String({ format: 'date-time' })),
+    created_after: Type.Optional(Moment),
+    created_before: Type.Optional(Moment),
   },
   { additionalProperties: false },
 )

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { Timestamp } from './time.ts'
 
 /** One event of a tenant's stream (SSE data field). The SSE id is the cursor for Last-Event-ID. */
 export const EventResource = Type.Object(
@@ -19,7 +20,7 @@ export const EventResource = Type.Object(
       'upload.progress',
       'upload.ended',
     ]),
-    at: Type.String({ format: 'date-time' }),
+    at: Timestamp,
     job_id: Type.Optional(Type.String()),
     file_id: Type.Optional(Type.String()),
     data: Type.Record(Type.String(), Type.Unknown()),

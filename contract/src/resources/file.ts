@@ -1,8 +1,8 @@
 import { Type, type Static } from 'typebox'
 import { fileStates } from '../states.ts'
 import { ProblemResource } from './problem.ts'
+import { Timestamp } from './time.ts'
 
-const Timestamp = Type.String({ format: 'date-time' })
 const Metadata = Type.Record(Type.String(), Type.Unknown(), {
   description:
     'Keys and values as the owner sent them, never renamed. What steps found stands in the steps of the job.',

@@ -1,7 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { roles } from '../states.ts'
-
-const Timestamp = Type.String({ format: 'date-time' })
+import { Timestamp } from './time.ts'
 
 /** Who is asking: answered by GET /me. */
 export const PrincipalResource = Type.Object(

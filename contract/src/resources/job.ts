@@ -2,8 +2,8 @@ import { Type, type Static } from 'typebox'
 import { stageNames } from '../stages.ts'
 import { jobStates, lanes, stepStates } from '../states.ts'
 import { ProblemResource } from './problem.ts'
+import { Timestamp } from './time.ts'
 
-const Timestamp = Type.String({ format: 'date-time' })
 const OrNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
 /** A file that a task made. */

@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox'
+import { Timestamp } from './time.ts'
 
 const OrNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
-const Timestamp = Type.String({ format: 'date-time' })
 
 /** A link that gives one version of a file, or one output, to whoever has it. */
 export const LinkResource = Type.Object(

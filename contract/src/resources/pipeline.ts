@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { stageNames } from '../stages.ts'
+import { Timestamp } from './time.ts'
 
 export const PipelineResource = Type.Object(
   {
@@ -11,7 +12,7 @@ export const PipelineResource = Type.Object(
     built_in: Type.Boolean({ description: 'Shipped with Millrace; copy its source to make your own.' }),
     source: Type.String({ description: 'The definition as it was written, YAML or JSON.' }),
     definition: Type.Unknown({ description: 'The definition as it was understood.' }),
-    created_at: Type.String({ format: 'date-time' }),
+    created_at: Timestamp,
   },
   { $id: 'Pipeline' },
 )

@@ -1,8 +1,8 @@
 import { Type, type Static } from 'typebox'
 import { importSourceKinds, uploadKinds, uploadPartStates, uploadStates } from '../states.ts'
 import { UploadResult } from './file.ts'
+import { Timestamp } from './time.ts'
 
-const Timestamp = Type.String({ format: 'date-time' })
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
 const Fault = Type.Object(

@@ -105,11 +105,47 @@ describe('problems', () => {
     expect(problem).toMatchObject({ status, code })
   })
 
+  const wrongTime = 'Must be a time such as 2026-01-31T12:00:00Z.'
+  const after = (time: string) => ({ batch: { query: { created_after: time } } })
+  it.each<[string, object, string]>([
+    ['a field that there is not', { nmae: 'x' }, '/body/nmae: "nmae" is not known here. Did you mean "name"?'],
+    ['a wrong word', { missed_ticks: 'al' }, '/body/missed_ticks: Must be one of skip, once, all. Did you mean "all"?'],
+    ['NUL', { name: 'a\0b' }, '/body/name: Must not contain NUL or text that is not valid Unicode.'],
+    [
+      'half a character in a key far inside',
+      { batch: { query: { metadata: { a: [{ '\ud800': 1 }] } } } },
+      '/body/batch/query/metadata/a/0: Must not contain NUL or text that is not valid Unicode.',
+    ],
+    ['the year 0', after('0000-01-01T00:00:00Z'), `/body/batch/query/created_after: ${wrongTime}`],
+    ['an offset of 16 hours', after('2026-01-01T00:00:00+16:00'), `/body/batch/query/created_after: ${wrongTime}`],
+    ['a leap second', after('2026-12-31T23:59:60Z'), `/body/batch/query/created_after: ${wrongTime}`],
+    ['a date', after('2026-01-31'), `/body/batch/query/created_after: ${wrongTime}`],
+  ])('says of %s what is wrong', async (_, payload, detail) => {
+    const gateway = build({ routes: { updateSchedule: () => Promise.reject(new Error('must not be called')) } })
+    const request = { method: 'PATCH', url: '/api/v1/schedules/x', headers: bearer, payload } as const
+    expect(await problemOf(gateway, request)).toMatchObject({ status: 400, code: 'invalid_request', detail })
+  })
+
+  it('refuses a body that nests without end', async () => {
+    const gateway = build({ routes: { updateSchedule: () => Promise.reject(new Error('must not be called')) } })
+    const payload = `{"batch":{"query":{"metadata":{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}}}}`
+    const headers = { ...bearer, 'content-type': 'application/json' }
+    const problem = await problemOf(gateway, { method: 'PATCH', url: '/api/v1/schedules/x', headers, payload })
+    expect(problem).toMatchObject({ status: 400, detail: expect.stringContaining('Must not nest deeper') })
+  })
+
+  it('takes a time with an offset', async () => {
+    const gateway = build({ routes: { updateSchedule: () => Promise.reject(new Problem('conflict')) } })
+    const payload = after('2026-01-31T12:00:00.5-11:30')
+    const request = { method: 'PATCH', url: '/api/v1/schedules/x', headers: bearer, payload } as const
+    expect(await problemOf(gateway, request)).toMatchObject({ code: 'conflict' })
+  })
+
   it('names the faulty fields without repeating what was sent', async () => {
     const gateway = build({ routes: { createSession: () => Promise.reject(new Error('must not be called')) } })
     const payload = { email: 'secret@example.com', password: 7 }
     const problem = await problemOf(gateway, { method: 'POST', url: '/api/v1/sessions', payload })
-    expect(problem.errors).toEqual([{ path: '/body/password', message: 'must be string' }])
+    expect(problem.errors).toEqual([{ path: '/body/password', message: 'Must be text, not a whole number.' }])
     expect(JSON.stringify(problem)).not.toContain('secret')
   })
 

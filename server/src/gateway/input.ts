@@ -1,8 +1,10 @@
 // What a client sent, checked against the operation's schemas before any handler sees it.
 
 import type { Operation, ProblemDocument } from '@millrace/contract'
-import { Compile, type Validator } from 'typebox/compile'
+import type { TSchema } from 'typebox'
+import { Compile } from 'typebox/compile'
 import { Problem } from '../platform/problem.ts'
+import { pointerPart, schemaFaults } from '../platform/schema-faults.ts'
 
 export interface RawInput {
   params: unknown
@@ -16,7 +18,7 @@ const errorsCountMax = 20
 
 /**
  * Compiles the schemas of an operation once. Text of a query becomes the number that its schema asks for; bodies are
- * taken as they are. Throws Problem('not_found') for a path that cannot name anything, so that malformed ids answer
+ * taken as they are, but for text that no column holds. Throws Problem('not_found') for a path that cannot name anything, so that malformed ids answer
  * like missing ones, and Problem('invalid_request') with the faulty places for the rest.
  */
 export function createInputParser(operation: Operation): InputParser {
@@ -27,21 +29,54 @@ export function createInputParser(operation: Operation): InputParser {
     if (params && !params.Check(raw.params)) throw new Problem('not_found')
     return {
       params: params ? raw.params : undefined,
-      query: query ? check('query', query, query.Default(query.Convert(raw.query))) : undefined,
-      body: body ? check('body', body, raw.body) : undefined,
+      query: query ? check('/query', query, query.Default(query.Convert(raw.query))) : undefined,
+      body: body ? storable(check('/body', body, raw.body)) : undefined,
     }
   }
 }
 
-function check(place: 'query' | 'body', validator: Validator, value: unknown): unknown {
+interface Checked {
+  Check(value: unknown): boolean
+  Errors(value: unknown): { instancePath: string; message: string }[]
+  Type(): TSchema
+}
+
+function check(place: '/query' | '/body', validator: Checked, value: unknown): unknown {
   if (validator.Check(value)) return value
-  if (place === 'body' && value === undefined) {
+  if (place === '/body' && value === undefined) {
     throw new Problem('invalid_request', { detail: 'The request has no JSON body.' })
   }
-  const errors: NonNullable<ProblemDocument['errors']> = validator
-    .Errors(value)
-    .slice(0, errorsCountMax)
-    .map((error) => ({ path: `/${place}${error.instancePath}`, message: error.message }))
-  const first = errors[0]
-  throw new Problem('invalid_request', { ...(first && { detail: `${first.path} ${first.message}` }), errors })
+  const faults = schemaFaults(validator.Type(), value, place)
+  // What they do not know, the library does.
+  const errors =
+    faults.length > 0
+      ? faults
+      : validator.Errors(value).map(({ instancePath, message }) => ({ path: place + instancePath, message }))
+  throw refusal(errors.slice(0, errorsCountMax).map(({ path, message }) => ({ path, message })))
+}
+
+function refusal(errors: NonNullable<ProblemDocument['errors']>): Problem {
+  const [first] = errors
+  return new Problem('invalid_request', { ...(first && { detail: `${first.path}: ${first.message}` }), errors })
+}
+
+const depthMax = 64
+
+/** Throws Problem('invalid_request') where NUL or half a character stands, which the database can neither keep nor find. */
+function storable(value: unknown): unknown {
+  const fault = findUnstorable(value, '/body', 0)
+  if (fault !== undefined) throw refusal([fault])
+  return value
+}
+
+function findUnstorable(value: unknown, path: string, depth: number): { path: string; message: string } | undefined {
+  if (typeof value === 'string' && (value.includes('\0') || !value.isWellFormed()))
+    return { path, message: 'Must not contain NUL or text that is not valid Unicode.' }
+  if (typeof value !== 'object' || value === null) return undefined
+  if (depth === depthMax) return { path, message: `Must not nest deeper than ${depthMax} levels.` }
+  for (const [key, inner] of Object.entries(value)) {
+    const fault = findUnstorable(key, path, depth) ?? findUnstorable(inner, path + pointerPart(key), depth + 1)
+    if (fault !== undefined) return fault
+  }
+  return undefined
 }

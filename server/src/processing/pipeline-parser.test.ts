@@ -267,6 +267,16 @@ steps:
       'name: a\naccept: [pdf]\nsteps: { a: { uses: file.ingest } }\n',
       '2:10 /accept/0 Must be a content type such as image/png, image/* or */*.',
     ],
+    [
+      'a text with NUL',
+      'name: a\ndescription: "x\\0"\n',
+      '2:14 /description Must not contain NUL or text that is not valid Unicode.',
+    ],
+    [
+      'a key with half a character',
+      '"\\ud800": 1\n',
+      '1:1 /\ud800 Must not contain NUL or text that is not valid Unicode.',
+    ],
     ['a second document', 'name: a\n---\nname: b\n', '2:1  A definition is one document; this one begins another.'],
     [
       'an open bracket',

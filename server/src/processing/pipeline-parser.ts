@@ -3,7 +3,9 @@
 import { stageOrder, type FieldError, type StageName } from '@millrace/contract'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
+import { suggestion } from '../platform/nearest-name.ts'
 import { invariant } from '../platform/problem.ts'
+import { isRecord, pointerPart, schemaFaults, type SchemaFault } from '../platform/schema-faults.ts'
 import type { Catalogue, CatalogueEntry } from './catalogue.ts'
 import { parseCondition } from './condition.ts'
 import { contentTypePattern } from './content-type.ts'
@@ -14,10 +16,8 @@ import {
   type RetryPolicy,
   type StepDefinition,
 } from './definition.ts'
-import { suggestion } from './nearest-name.ts'
 import { ancestorsOf, findCycles, leavesOf, type Needs } from './pipeline-graph.ts'
-import { faultsCountMax, pointerPart, readPipelineSource } from './pipeline-source.ts'
-import { isRecord, schemaFaults, type SchemaFault } from './schema-faults.ts'
+import { faultsCountMax, readPipelineSource } from './pipeline-source.ts'
 
 const hourMs = 3_600_000
 const closed = { additionalProperties: false }

@@ -6,6 +6,7 @@
 
 import type { FieldError } from '@millrace/contract'
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Alias, type Document } from 'yaml'
+import { pointerPart } from '../platform/schema-faults.ts'
 
 export const sourceCharactersMax = 100_000
 const depthMax = 20
@@ -18,13 +19,9 @@ export interface PipelineSource {
   value: unknown
   /** Where the value at a JSON pointer stands, or its key; the nearest place around it when it is not there. */
   locate(pointer: string, part?: 'value' | 'key'): Located
-  /** Faults that leave the rest readable: repeated keys. */
+  /** Faults that leave the rest readable: repeated keys, aliases of nothing, text that cannot be kept. */
   faults: FieldError[]
 }
-
-/** A key or index as a part of a JSON pointer (RFC 6901). */
-export const pointerPart = (key: string | number): string =>
-  `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`
 
 /** The values of the text, or why it cannot be read. */
 export function readPipelineSource(text: string): PipelineSource | { faults: FieldError[] } {
@@ -109,7 +106,10 @@ class Walk {
     if (!isMap(node) && !isSeq(node) && !isScalar(node)) return null
     this.places.set(pointer, { ...this.places.get(pointer), value: node.range?.[0] ?? 0 })
     if (node.anchor !== undefined) this.anchors.set(node.anchor, node)
-    if (isScalar(node)) return node.value
+    if (isScalar(node)) {
+      this.requireStorable(node.value, pointer, node.range?.[0])
+      return node.value
+    }
     if (isSeq(node)) return node.items.map((item, index) => this.valueOf(item, pointer + pointerPart(index), depth + 1))
     return this.mapOf(node.items, pointer, depth)
   }
@@ -120,6 +120,13 @@ class Walk {
     const message = `There is no anchor "${source}" above.`
     this.faults.push({ path: pointer, ...this.placeAt(range?.[0] ?? 0), message })
     return null
+  }
+
+  /** What an escape can write and no column holds. */
+  private requireStorable(value: unknown, pointer: string, offset = 0): void {
+    if (typeof value !== 'string' || (!value.includes('\0') && value.isWellFormed())) return
+    const message = 'Must not contain NUL or text that is not valid Unicode.'
+    this.faults.push({ path: pointer, ...this.placeAt(offset), message })
   }
 
   private mapOf(pairs: readonly { key: unknown; value: unknown }[], pointer: string, depth: number): unknown {
@@ -134,6 +141,7 @@ class Walk {
         this.faults.push({ path: child, ...this.placeAt(keyOffset), message: `"${name}" is written twice.${line}` })
         continue
       }
+      this.requireStorable(name, child, keyOffset)
       this.places.set(child, { key: keyOffset })
       entries.set(name, this.valueOf(value, child, depth + 1))
     }

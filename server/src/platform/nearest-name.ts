@@ -16,9 +16,11 @@ export function suggestion(word: string, candidates: readonly string[]): string 
   return name === undefined ? '' : ` Did you mean "${name}"?`
 }
 
-/** "thumbnail" for image.thumbnail, and pipelines that were written with another separator. */
-const isPartOf = (word: string, name: string): boolean =>
-  name.endsWith(`.${word}`) || name === word.replaceAll(/[-_/: ]/g, '.')
+/** "thumbnail" for image.thumbnail, another separator, and the parts in another order: "text.ocr" for ocr.text. */
+const isPartOf = (word: string, name: string): boolean => {
+  const dotted = word.replaceAll(/[-_/: ]/g, '.')
+  return name.endsWith(`.${word}`) || name === dotted || name === dotted.split('.').toReversed().join('.')
+}
 
 /** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
 function editDistance(left: string, right: string): number {

@@ -1,11 +1,11 @@
-// What is wrong with a value, by its JSON schema, in words for the author of a pipeline. The schema library stops after
-// eight faults and speaks in its own terms, so objects and lists are walked here and only single values are left to it.
+// What is wrong with a value, by its JSON schema, in words for who wrote it: the author of a pipeline or of a request. The
+// schema library stops after eight faults and speaks in its own terms, so objects and lists are walked here and only single
+// values are left to it.
 
 import type { FieldError } from '@millrace/contract'
 import type { TSchema } from 'typebox'
 import { Value } from 'typebox/value'
 import { suggestion } from './nearest-name.ts'
-import { pointerPart } from './pipeline-source.ts'
 
 export interface SchemaFault {
   /** JSON pointer. */
@@ -15,7 +15,11 @@ export interface SchemaFault {
   message: FieldError['message']
 }
 
-/** JSON Schema's words that pipelines and parameters use. */
+/** A key or index as a part of a JSON pointer (RFC 6901). */
+export const pointerPart = (key: string | number): string =>
+  `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`
+
+/** JSON Schema's words that requests, pipelines and parameters use. */
 interface Schema {
   type?: string
   properties?: Record<string, TSchema>
@@ -32,7 +36,7 @@ interface Schema {
   uniqueItems?: boolean
   minLength?: number
   maxLength?: number
-  /** Ours: the form of a text with a pattern, in words. */
+  /** Ours: the form of a text with a pattern or a format, in words. */
   form?: string
 }
 
@@ -97,7 +101,7 @@ function valueFault(schema: TSchema, value: unknown): string {
     return `Must be from ${minimum} to ${maximum}.`
   if (minimum !== undefined && typeof value === 'number' && value < minimum) return `Must be at least ${minimum}.`
   if (maximum !== undefined && typeof value === 'number' && value > maximum) return `Must be at most ${maximum}.`
-  if (first?.keyword === 'pattern' && form !== undefined) return `Must be ${form}.`
+  if (form !== undefined && (first?.keyword === 'pattern' || first?.keyword === 'format')) return `Must be ${form}.`
   const message = first?.message ?? 'is not valid'
   return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`
 }
