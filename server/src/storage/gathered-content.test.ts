@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { encryptContent, encryptWhole, SlabRing, type EncryptedContent } from './content-cipher.ts'
 import { newKey, newSalt } from './encryption.ts'
 import { gather } from './gathered-content.ts'
+import { WholeContent } from '../platform/whole-content.ts'
 
 /** Pieces that are overwritten as soon as the next one is asked for. */
 async function* piecesOf(content: Buffer, pieceBytes: number): AsyncGenerator<Uint8Array> {
@@ -19,6 +20,15 @@ it.each([0, 1, 999, 1_000])('gathers content of %d bytes as a whole', async (siz
   const content = randomBytes(sizeBytes)
   const gathered = await gather(piecesOf(content, 300), free)
   expect('whole' in gathered && gathered.whole.equals(content)).toBe(true)
+})
+
+it('takes content that is there as a whole as it is', async () => {
+  const content = randomBytes(1_000)
+  const sizes: number[] = []
+  const gathered = await gather(new WholeContent(content), { ...free, onSize: (size) => sizes.push(size) })
+  expect('whole' in gathered && gathered.whole).toBe(content)
+  expect(sizes).toEqual([1_000])
+  expect('pieces' in (await gather(new WholeContent(randomBytes(1_001)), free))).toBe(true)
 })
 
 it.each([1_001, 5_000])('hands on content of %d bytes, from its first', async (sizeBytes) => {

@@ -2,6 +2,7 @@
 // stream; so content is gathered up to a bound before it is known which of the two it will be.
 
 import { releaseBytes } from '../platform/owned-bytes.ts'
+import { WholeContent } from '../platform/whole-content.ts'
 import { untilAborted } from './abortable.ts'
 
 export type Gathered =
@@ -26,6 +27,11 @@ export async function gather(
   content: AsyncIterable<Uint8Array>,
   { bytesMax, onSize, signal }: GatherOptions,
 ): Promise<Gathered> {
+  if (content instanceof WholeContent && content.bytes.length <= bytesMax) {
+    onSize(content.bytes.length)
+    signal?.throwIfAborted()
+    return { whole: content.bytes }
+  }
   const source = content[Symbol.asyncIterator]()
   const pieces: Buffer[] = []
   let sizeBytes = 0

@@ -11,6 +11,7 @@ import type { RequestContext } from '../platform/routes.ts'
 import type { TenantLimits } from '../tenants/limits.ts'
 import type { Quota } from '../tenants/quota.ts'
 import { FormBroken, readUploadForm, type FormFile, type UploadForm } from './form.ts'
+import { wholeBody } from './request-pieces.ts'
 import type { UnreservedBytes } from './unreserved-bytes.ts'
 import { hashUpload, type ReceivedFile, type UploadOrder } from './seal-upload.ts'
 import type { Uploads } from './uploads.ts'
@@ -134,12 +135,12 @@ async function repeat(
 
 const read = <T>(
   { headers, body }: RequestContext,
-  { limits }: UploadOrder,
+  { limits, unreserved }: UploadOrder,
   takeFile: (file: FormFile) => Promise<T>,
 ): Promise<UploadForm<T>> =>
   readUploadForm({
     contentType: headers['content-type'],
-    body,
+    body: unreserved === true ? wholeBody(body) : body,
     metadataBytesMax: limits.metadataBytesMax,
     takeFile,
   })

@@ -3,6 +3,7 @@
 // browsers write them (WHATWG: %22, %0D and %0A stand for themselves, all else is raw UTF-8).
 
 import { invariant, Problem } from '../platform/problem.ts'
+import { WholeContent } from '../platform/whole-content.ts'
 import { requestPieces } from './request-pieces.ts'
 
 export interface FormPart {
@@ -49,7 +50,7 @@ export async function* readForm(
     while (await startsPart(input)) {
       const headers = parseHeaders(await readHeaders(input))
       input.insidePart = true
-      yield { ...describePart(headers), content: readContent(input, delimiter) }
+      yield { ...describePart(headers), content: takeWhole(input, delimiter) ?? readContent(input, delimiter) }
       invariant(!input.insidePart, 'a part of a form is read to its end before the next one')
     }
     await input.drain(epilogueBytesMax)
@@ -158,17 +159,21 @@ async function readHeaders(input: Input): Promise<Buffer> {
   }
 }
 
+/** The content of a part whose end has come with its beginning. */
+function takeWhole(input: Input, delimiter: Buffer): WholeContent | undefined {
+  const at = input.buffered.indexOf(delimiter)
+  if (at < 0) return undefined
+  const content = input.take(at)
+  input.take(delimiter.length)
+  input.insidePart = false
+  return new WholeContent(content)
+}
+
 async function* readContent(input: Input, delimiter: Buffer): AsyncGenerator<Buffer, void, undefined> {
   for (;;) {
+    const rest = takeWhole(input, delimiter)
+    if (rest !== undefined) return yield* rest
     const { buffered } = input
-    const at = buffered.indexOf(delimiter)
-    if (at >= 0) {
-      const content = input.take(at)
-      input.take(delimiter.length)
-      input.insidePart = false
-      if (content.length > 0) yield content
-      return
-    }
     const held = tailLength(buffered, delimiter)
     if (buffered.length > held) yield input.take(buffered.length - held)
     await input.more()

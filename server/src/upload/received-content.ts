@@ -1,6 +1,7 @@
 // The bytes of a file on their way in: a look at the first ones before anything is decided, and a meter on all of them.
 
 import type { Clock } from '../platform/clock.ts'
+import { WholeContent } from '../platform/whole-content.ts'
 
 export interface Peeked {
   /** The first bytes, at least as many as were asked for unless the content is shorter. */
@@ -11,6 +12,7 @@ export interface Peeked {
 
 /** Reads the beginning without losing it. Each piece of the whole is valid until the next is asked for. */
 export async function peekContent(content: AsyncIterable<Buffer>, bytesCount: number): Promise<Peeked> {
+  if (content instanceof WholeContent) return { head: content.bytes, whole: content }
   const chunks = content[Symbol.asyncIterator]()
   let head = Buffer.alloc(0)
   while (head.length < bytesCount) {

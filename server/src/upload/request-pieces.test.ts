@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { readForm } from './multipart.ts'
 import { peekContent } from './received-content.ts'
-import { requestPieces } from './request-pieces.ts'
+import { requestPieces, wholeBody } from './request-pieces.ts'
 
 /** Socket takes what a stream takes, though its types do not say so. */
 const oneAtATime = { allowHalfOpen: false, highWaterMark: 1 }
@@ -38,6 +38,22 @@ test('the memory of a piece of a request is given back when the next one is aske
   expect(seen).toHaveLength(3)
 })
 
+test('a small body comes in one piece, whose memory is given back when it has been used', async () => {
+  const content = randomBytes(70_000)
+  const seen: Uint8Array[] = []
+  for await (const piece of wholeBody(new TestRequest(content, 30_000))) {
+    expect(content.equals(piece)).toBe(true)
+    seen.push(piece)
+  }
+  expect(seen.map(({ length }) => length)).toEqual([0])
+})
+
+test.each([new Error('cut'), undefined])('a small body that breaks (%s) is no body', async (cause) => {
+  const request = new TestRequest(Buffer.alloc(70_000), 30_000)
+  request.once('data', () => request.destroy(cause))
+  await expect(wholeBody(request).next()).rejects.toThrow(cause?.message ?? 'closed')
+})
+
 test('that of any other body is left alone', async () => {
   const content = Buffer.alloc(70_000, 1)
   for await (const piece of requestPieces(Readable.from([content]))) expect(piece).toBe(content)
@@ -68,7 +84,8 @@ test('a form reads the same, wherever its pieces are cut and however much of it 
     for (const peekBytes of [1, 600, 5_000]) {
       const found: Buffer[] = []
       let head = Buffer.alloc(0)
-      for await (const part of readForm(new TestRequest(body, pieceBytes), 'B')) {
+      const request = new TestRequest(body, pieceBytes)
+      for await (const part of readForm(peekBytes === 1 ? wholeBody(request) : request, 'B')) {
         const peeked = await peekContent(part.content, peekBytes)
         head = Buffer.from(peeked.head)
         for await (const piece of peeked.whole) found.push(Buffer.from(piece))

@@ -82,7 +82,8 @@ export function createUploads(deps: UploadDependencies): Uploads {
       try {
         const object = await deps.vault.write({
           tenantId: order.principal.tenantId,
-          content: meteredContent(deps, order, whole, meter),
+          // What is not reserved for is here already.
+          content: order.unreserved === true ? whole : meteredContent(deps, order, whole, meter),
           folder: 'files',
           sizeBytesMax: order.limits.fileSizeBytesMax,
           ...(file.fieldsBefore.sha256 !== undefined && { sha256: file.fieldsBefore.sha256 }),
