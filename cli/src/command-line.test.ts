@@ -78,13 +78,19 @@ describe('the command line', () => {
   it('exits with 1 when the doctor finds the installation unhealthy', async () => {
     const jobs = { inputs: 3, done: 1, failed: 1, quarantined: 0, cancelled: 0, in_flight: 0 }
     const findings = [{ severity: 'error', code: 'job_lost', detail: '1 job is lost', remedy: 'Find it.' }]
+    const did = { conditional_put: true, range: true, list_order: false, large_objects: true }
+    const may = { small_parts: null, checksums: false, versioning: 'on' }
+    const stores = [{ name: 'one', ...did, ...may, put_ms: 1.26, get_ms: 0.51 }]
     server.before = (_, response) =>
-      sendJson(response, { healthy: false, jobs, parts: { database: 'PGlite' }, findings })
+      sendJson(response, { healthy: false, jobs, parts: { database: 'PGlite' }, stores, findings })
     const { exitCode, out } = await shell.run('doctor')
     server.before = undefined
     expect(exitCode).toBe(1)
     expect(out).toContain('3 inputs ≠ 1 done + 1 failed')
     expect(out).toContain('Find it.')
+    expect(out).toContain(
+      'one does: conditional put yes, ranges yes, list order no, large objects yes, checksums no, versioning on, put 1.3 ms, get 0.5 ms',
+    )
   })
 
   it('names the line of a faulty pipeline as compilers do', async () => {

@@ -1,6 +1,8 @@
 import { Type, type Static } from 'typebox'
 import { Timestamp } from './time.ts'
 
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
+
 /** The figures of the installation, answered by GET /admin/metrics. */
 export const AdminMetrics = Type.Object(
   {
@@ -85,6 +87,29 @@ export const QueueResource = Type.Object(
 export type QueueResource = Static<typeof QueueResource>
 
 /** The accounting identity and what stands out, answered by GET /admin/doctor. */
+/** What a store was seen to do. Null: it does not apply to a store of this kind. */
+const StoreReport = Type.Object({
+  name: Type.String({ description: '"store", or the name of the shard.' }),
+  kind: Type.Enum(['disk', 's3', 'sharded']),
+  durability: Type.String(),
+  conditional_put: Type.Boolean({ description: 'Of two puts of one key that ask for it, the second is refused.' }),
+  range: Type.Boolean({ description: 'A range gives exactly its bytes.' }),
+  list_order: Type.Boolean({ description: 'Lists are in byte order of the keys.' }),
+  large_objects: Type.Boolean({ description: 'An object of several parts comes back whole.' }),
+  small_parts: orNull(
+    Type.Boolean({ description: 'A part below 5 MiB that is not the last is taken; none that small is ever sent.' }),
+  ),
+  checksums: orNull(Type.Boolean({ description: 'A body that does not have its checksum is refused.' })),
+  versioning: orNull(
+    Type.Enum(['off', 'on', 'suspended', 'unknown'], {
+      description: 'Whether what is deleted stays as an old version.',
+    }),
+  ),
+  put_ms: Type.Number({ minimum: 0, description: 'Of a small object.' }),
+  get_ms: Type.Number({ minimum: 0 }),
+  probed_at: Type.String({ format: 'date-time' }),
+})
+
 export const DoctorReport = Type.Object(
   {
     healthy: Type.Boolean(),
@@ -97,6 +122,9 @@ export const DoctorReport = Type.Object(
       in_flight: Type.Integer(),
     }),
     parts: Type.Record(Type.String(), Type.String(), { description: 'What each part runs on.' }),
+    stores: Type.Array(StoreReport, {
+      description: 'What each object store really does; tried out again after an hour. Empty when it does not answer.',
+    }),
     findings: Type.Array(
       Type.Object({
         severity: Type.Enum(['info', 'warning', 'error']),

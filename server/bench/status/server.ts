@@ -71,6 +71,7 @@ const gateway = createGateway({
       database,
       eventStream,
       figures: createFigures({ database, clock, storagePricePerGbMonth: 0 }),
+      storeProbe: { reports: async () => [] },
       parts: {},
     }),
   },

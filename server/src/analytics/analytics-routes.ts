@@ -7,6 +7,7 @@ import type { Database } from '../platform/database.ts'
 import { decodeId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 import type { RequestContext, RouteGroup } from '../platform/routes.ts'
+import type { StoreProbe } from '../storage/probe.ts'
 import { examine } from './doctor.ts'
 import type { EventStream } from './event-stream.ts'
 import { jobExists, listWorkers, type WorkerRow } from './figures.sql.ts'
@@ -16,7 +17,8 @@ export interface AnalyticsRouteDependencies {
   database: Database
   eventStream: EventStream
   figures: Figures
-  /** What each part of the installation runs on, for the doctor's report. */
+  /** With parts, what each of them runs on, for the doctor's report. */
+  storeProbe: StoreProbe
   parts: Record<string, string>
 }
 
@@ -31,7 +33,7 @@ type AnalyticsOperations =
 const workersCountMax = 1_000
 
 export function analyticsRoutes(deps: AnalyticsRouteDependencies): RouteGroup<AnalyticsOperations> {
-  const { database, eventStream, figures, parts } = deps
+  const { database, eventStream, figures, storeProbe, parts } = deps
   return {
     jobEvents: async ({ params }, context) => {
       const { tenantId } = context.principal
@@ -56,7 +58,7 @@ export function analyticsRoutes(deps: AnalyticsRouteDependencies): RouteGroup<An
 
     listQueues: async () => ({ items: await figures.readQueues(), next_cursor: null }),
 
-    getDoctorReport: () => examine({ database, parts }),
+    getDoctorReport: () => examine({ database, storeProbe, parts }),
   }
 }
 

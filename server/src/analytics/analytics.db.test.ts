@@ -4,7 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../platform/clock.ts'
 import { encodeId, type RowId } from '../platform/ids.ts'
 import { createMetrics } from '../platform/metrics.ts'
+import { Problem } from '../platform/problem.ts'
 import type { RequestContext } from '../platform/routes.ts'
+import type { StoreProbeReport } from '../storage/probe.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { analyticsRoutes } from './analytics-routes.ts'
 import { examine } from './doctor.ts'
@@ -86,7 +88,7 @@ async function insertStep(jobId: number, name: string, state: string, finishedAg
 }
 
 const codes = async (): Promise<string[]> => {
-  const report = await examine({ database: test.database, parts: {} })
+  const report = await examine({ database: test.database, storeProbe: { reports: async () => [] }, parts: {} })
   expect(Compile(DoctorReport).Check(report)).toBe(true)
   expect(report.healthy).toBe(report.findings.every((finding) => finding.severity !== 'error'))
   return report.findings.map((finding) => finding.code)
@@ -101,7 +103,11 @@ describe('the doctor', () => {
       if (state === 'queued' || state === 'running') await insertTask(jobId, 'queued')
     }
     await insertJob(bad, 'failed')
-    const { jobs, healthy, findings } = await examine({ database: test.database, parts: { database: 'x' } })
+    const { jobs, healthy, findings } = await examine({
+      database: test.database,
+      storeProbe: { reports: async () => [] },
+      parts: { database: 'x' },
+    })
     expect(jobs).toEqual({ inputs: 8, done: 2, failed: 1, quarantined: 1, cancelled: 1, in_flight: 3 })
     expect([healthy, findings]).toEqual([true, []])
   })
@@ -235,10 +241,46 @@ describe('the doctor', () => {
   })
 })
 
+describe('of the stores', () => {
+  const good = {
+    kind: 's3',
+    durability: 'd',
+    conditionalPut: true,
+    range: true,
+    listOrder: true,
+    largeObjects: true,
+  } as const
+  const more = { checksums: true, smallParts: false, versioning: 'off', putMs: 1, getMs: 1 } as const
+  const report: StoreProbeReport = { name: 'store', ...good, ...more, probedAt: new Date() }
+  const looked = (reports: () => Promise<StoreProbeReport[]>) =>
+    examine({ database: test.database, storeProbe: { reports }, parts: {} })
+
+  it.each<[Partial<StoreProbeReport>, string[], boolean]>([
+    [{}, [], true],
+    [{ checksums: undefined, smallParts: undefined, versioning: undefined }, [], true],
+    [{ range: false }, ['store_unfit'], false],
+    [{ listOrder: false, largeObjects: false }, ['store_unfit'], false],
+    [{ checksums: false }, ['store_ignores_checksums'], true],
+    [{ versioning: 'on' }, ['store_keeps_versions'], true],
+  ])('%j is told: %j', async (change, codes, healthy) => {
+    const found = await looked(async () => [{ ...report, ...change }])
+    expect(Compile(DoctorReport).Check(found)).toBe(true)
+    expect(found.findings.map(({ code }) => code)).toEqual(codes)
+    expect(found.healthy).toBe(healthy)
+  })
+
+  it('one that does not answer is told, and all else with it', async () => {
+    const found = await looked(() => Promise.reject(new Problem('storage_unavailable')))
+    expect(found).toMatchObject({ healthy: false, stores: [], findings: [{ code: 'store_unanswering' }] })
+    expect(found.jobs.inputs).toBe(0)
+  })
+})
+
 it('names the job and the step, so that they can be looked up', async () => {
   const jobId = (await insertJob(await insertFile(1), 'running')) as RowId<'job'>
   await insertTask(jobId, 'running', { lease: '-60 s' })
-  const [finding] = (await examine({ database: test.database, parts: {} })).findings
+  const [finding] = (await examine({ database: test.database, storeProbe: { reports: async () => [] }, parts: {} }))
+    .findings
   expect(finding?.detail).toContain(`e.g. ${encodeId('job', jobId)}, step s.`)
 })
 
@@ -292,7 +334,13 @@ describe('the routes', () => {
   const routes = () => {
     const eventStream = { subscribe: async () => (async function* () {})() } as unknown as EventStream
     const figures = createFigures({ database: test.database, clock: systemClock, storagePricePerGbMonth: 0 })
-    return analyticsRoutes({ database: test.database, eventStream, figures, parts: { database: 'pglite' } })
+    return analyticsRoutes({
+      database: test.database,
+      eventStream,
+      figures,
+      storeProbe: { reports: async () => [] },
+      parts: { database: 'pglite' },
+    })
   }
   const context = (tenant: number) => ({ principal: { tenantId: tenant }, headers: {} }) as unknown as RequestContext
 

@@ -3,6 +3,7 @@
 
 import type { DoctorReport } from '@millrace/contract'
 import type { Database, Sql } from '../platform/database.ts'
+import type { StoreProbe, StoreProbeReport } from '../storage/probe.ts'
 import * as queries from './doctor.sql.ts'
 
 type Severity = DoctorReport['findings'][number]['severity']
@@ -159,15 +160,17 @@ const checks = {
 
 export interface DoctorDependencies {
   database: Database
+  storeProbe: StoreProbe
   /** What each part runs on, for people. */
   parts: Record<string, string>
 }
 
-/** Looks at everything once; reads only. */
-export async function examine({ database, parts }: DoctorDependencies): Promise<DoctorReport> {
+/** Looks at everything once. Changes nothing but for the probe of the store, which removes what it puts. */
+export async function examine({ database, storeProbe, parts }: DoctorDependencies): Promise<DoctorReport> {
+  const { stores, findings: storeFindings } = await examineStores(storeProbe)
   return database.asSystem(async (tx) => {
     const jobs = await queries.countJobs(tx)
-    const findings: DoctorReport['findings'] = []
+    const findings = [...storeFindings]
     const accounted = jobs.done + jobs.failed + jobs.quarantined + jobs.cancelled + jobs.in_flight
     if (accounted !== jobs.inputs) {
       const detail = `${jobs.inputs} jobs came in and ${accounted} are accounted for.`
@@ -179,6 +182,71 @@ export async function examine({ database, parts }: DoctorDependencies): Promise<
       const detail = `${count} ${check.detail}, e.g. ${example ?? '-'}.`
       findings.push({ severity: check.severity, code, detail, remedy: check.remedy })
     }
-    return { healthy: findings.every((finding) => finding.severity !== 'error'), jobs, parts, findings }
+    return { healthy: findings.every((finding) => finding.severity !== 'error'), jobs, parts, stores, findings }
   })
+}
+
+type Findings = DoctorReport['findings']
+
+async function examineStores(storeProbe: StoreProbe): Promise<{ stores: DoctorReport['stores']; findings: Findings }> {
+  try {
+    const reports = await storeProbe.reports()
+    return { stores: reports.map(toStoreResource), findings: reports.flatMap(findingsOfStore) }
+  } catch (error) {
+    const finding = {
+      severity: 'error',
+      code: 'store_unanswering',
+      detail: `The object store does not do what it was asked to: ${error instanceof Error ? error.message : String(error)}`,
+      remedy: 'See the store and the way to it; uploads are refused and tasks wait until it answers.',
+    } as const
+    return { stores: [], findings: [finding] }
+  }
+}
+
+const toStoreResource = (report: StoreProbeReport): DoctorReport['stores'][number] => ({
+  name: report.name,
+  kind: report.kind,
+  durability: report.durability,
+  conditional_put: report.conditionalPut,
+  range: report.range,
+  list_order: report.listOrder,
+  large_objects: report.largeObjects,
+  small_parts: report.smallParts ?? null,
+  checksums: report.checksums ?? null,
+  versioning: report.versioning ?? null,
+  put_ms: report.putMs,
+  get_ms: report.getMs,
+  probed_at: report.probedAt.toISOString(),
+})
+
+/** What the platform cannot do without, and what the operator should know of. */
+function findingsOfStore({ name, range, listOrder, largeObjects, checksums, versioning }: StoreProbeReport): Findings {
+  const findings: Findings = []
+  const faults = [
+    ...(range ? [] : ['gives other bytes than a range asks for']),
+    ...(listOrder ? [] : ['lists its keys in another order than that of their bytes']),
+    ...(largeObjects ? [] : ['gives objects of several parts back as something else']),
+  ]
+  if (faults.length > 0)
+    findings.push({
+      severity: 'error',
+      code: 'store_unfit',
+      detail: `The store "${name}" ${faults.join(', and ')}.`,
+      remedy: 'Use another store: what is in it cannot be relied upon.',
+    })
+  if (checksums === false)
+    findings.push({
+      severity: 'warning',
+      code: 'store_ignores_checksums',
+      detail: `The store "${name}" takes bytes that do not have the checksum sent with them.`,
+      remedy: 'Set OBJECT_STORE_VERIFY=on, so that a byte that flips on its way is seen while its sender still has it.',
+    })
+  if (versioning === 'on')
+    findings.push({
+      severity: 'info',
+      code: 'store_keeps_versions',
+      detail: `The bucket of the store "${name}" keeps old versions: what was erased cannot be read, but still takes room.`,
+      remedy: 'Have a lifecycle rule of the bucket remove old versions and the marks of deletions.',
+    })
+  return findings
 }

@@ -389,6 +389,7 @@ function buildRoutes(): Routes {
       database,
       eventStream,
       figures: createFigures({ database, clock: systemClock, storagePricePerGbMonth: 0 }),
+      storeProbe: { reports: async () => [] },
       parts: {},
     }),
   }

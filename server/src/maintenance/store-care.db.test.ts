@@ -61,7 +61,9 @@ async function addFile(content?: string): Promise<SealedObject> {
 const pathOf = ({ storeKey }: SealedObject) => path.join(folder, 'objects', ...storeKey.split('/'))
 const keys = async () => (await store.list({ prefix: '', limit: 1_000 })).map(({ key }) => key)
 const findings = async () =>
-  (await examine({ database: test.database, parts: {} })).findings.filter(({ code }) => code.startsWith('object_'))
+  (await examine({ database: test.database, storeProbe: { reports: async () => [] }, parts: {} })).findings.filter(
+    ({ code }) => code.startsWith('object_'),
+  )
 
 describe('the sweep', () => {
   const days = (count: number) => () => Date.now() + count * 24 * 60 * 60_000

@@ -44,6 +44,7 @@ import { createSqlStore } from '../processing/sql-store.ts'
 import { createPostgresSearch } from '../search/postgres.ts'
 import { objectKeyHolder } from '../storage/object.sql.ts'
 import { createOldKeys, type OldKeys } from '../storage/old-keys.ts'
+import { createStoreProbe } from '../storage/probe.ts'
 import { createTenantSecrets } from '../storage/tenant-secret.ts'
 import { limitRoutes } from '../tenants/limit-routes.ts'
 import { readTenantLimits } from '../tenants/limits.ts'
@@ -120,6 +121,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
   const jobs = jobRoutes({ database, catalogue, submission, control, serveObject, wake })
   const downloads = downloadRoutes({ database, links, serveObject, serveZip })
   const answerSealing = createTenantSecrets({ keyRing: parts.keyRing, ids })
+  const storeProbe = createStoreProbe({ store: parts.objectStore, clock })
   const identity = authRoutes({ auth, database, clock })
   const pipeline = pipelineRoutes({ database, pipelines, catalogue })
   return {
@@ -151,7 +153,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
       ...batch,
       ...orders,
       ...schedules,
-      ...analyticsRoutes({ database, eventStream, figures, parts: parts.descriptions }),
+      ...analyticsRoutes({ database, eventStream, figures, storeProbe, parts: parts.descriptions }),
       // What these answer opens something, and is nowhere else kept in clear.
       createApiKey: idempotency.wrap('createApiKey', identity.createApiKey, answerSealing),
       createFileLink: idempotency.wrap('createFileLink', downloads.createFileLink, answerSealing),

@@ -11,7 +11,7 @@ import { decodeId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 import { rewrapKeys, rewrapTenantKeys } from '../storage/key-rotation.ts'
 import { objectKeyHolder } from '../storage/object.sql.ts'
-import { probeStore, type StoreReport } from '../storage/probe.ts'
+import { createStoreProbe } from '../storage/probe.ts'
 import type { RebalanceProgress } from '../storage/sharded.ts'
 import { listTenantIds } from '../tenants/tenant.sql.ts'
 import { uploadKeyHolders } from '../upload/upload-keys.sql.ts'
@@ -59,12 +59,11 @@ export const addTenant = (
     createTenantWithKey({ ...(await createFeatures(parts)), ...parts, url: '' }, tenant),
   )
 
-/** The doctor's report, and what the store really does. Changes nothing but for the probe, which removes what it puts. */
-export const examineInstallation = (installation: Installation): Promise<DoctorReport & { store: StoreReport }> =>
-  withParts(installation, async ({ database, descriptions, objectStore }) => ({
-    ...(await examine({ database, parts: descriptions })),
-    store: await probeStore(objectStore),
-  }))
+/** The doctor's report. */
+export const examineInstallation = (installation: Installation): Promise<DoctorReport> =>
+  withParts(installation, ({ database, descriptions, objectStore: store, clock }) =>
+    examine({ database, storeProbe: createStoreProbe({ store, clock }), parts: descriptions }),
+  )
 
 /** Destroys the keys of a tenant, or of one object. Throws Problem('not_found'), also for what is no id. */
 export const shred = (installation: Installation, what: { kind: 'tenant' | 'object'; id: string }): Promise<void> =>

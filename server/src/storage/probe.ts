@@ -3,7 +3,11 @@
 
 import { randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
+import type { Clock } from '../platform/clock.ts'
+import { Problem } from '../platform/problem.ts'
 import type { ObjectStore } from './object-store.ts'
+import type { BucketVersioning, S3Store } from './s3.ts'
+import type { ShardedStore } from './sharded.ts'
 
 export interface StoreReport {
   kind: ObjectStore['kind']
@@ -18,16 +22,63 @@ export interface StoreReport {
   largeObjects: boolean
   /** A body that does not have its checksum is refused; undefined where no checksum is sent. */
   checksums: boolean | undefined
+  /** A part below 5 MiB that is not the last is taken, undefined where there are no parts. None that small is ever sent. */
+  smallParts: boolean | undefined
+  /** Whether what is deleted stays as an old version; undefined where there are none. */
+  versioning: BucketVersioning | undefined
   /** Time of a small put and of a small get. */
   putMs: number
   getMs: number
+}
+
+/** Tells what a store does, by its name: "store", or that of a shard. */
+export interface StoreProbe {
+  /** Tries each store out when that is longer ago than an hour. Throws Problem('storage_unavailable') when one does not answer. */
+  reports(): Promise<StoreProbeReport[]>
+}
+
+export type StoreProbeReport = StoreReport & { name: string; probedAt: Date }
+
+export const probeAgeMsMax = 60 * 60_000
+/** Whoever asks does not wait for a store that hangs. */
+const probeTimeoutMs = 10_000
+
+export function createStoreProbe({ store, clock }: { store: ObjectStore | ShardedStore; clock: Clock }): StoreProbe {
+  let last: { reports: Promise<StoreProbeReport[]>; sinceMs: number } | undefined
+  const stores = 'shards' in store ? store.shards : new Map([['store', store]])
+
+  async function probeAll(): Promise<StoreProbeReport[]> {
+    const found: StoreProbeReport[] = []
+    for (const [name, each] of stores) found.push({ name, ...(await probeStore(each)), probedAt: clock.now() })
+    return found
+  }
+
+  return {
+    async reports() {
+      const nowMs = clock.monotonicMs()
+      if (last === undefined || nowMs - last.sinceMs >= probeAgeMsMax) {
+        const started = { reports: probeAll(), sinceMs: nowMs }
+        last = started
+        started.reports.catch(() => last === started && (last = undefined))
+      }
+      const waiting = new AbortController()
+      const late = clock.sleep(probeTimeoutMs, waiting.signal).then(() => undefined)
+      try {
+        const reports = await Promise.race([last.reports, late])
+        if (reports !== undefined) return reports
+        throw new Problem('storage_unavailable', { detail: `It did not answer within ${probeTimeoutMs} ms.` })
+      } finally {
+        waiting.abort()
+      }
+    },
+  }
 }
 
 /** More than one part of any adapter. */
 const largeBytes = 9 * 1024 * 1024
 
 /** Tries the store out below "probe/" and removes what it has put. Throws the Problem of a store that does not answer. */
-export async function probeStore(store: ObjectStore & { checksChecksums?(): Promise<boolean> }): Promise<StoreReport> {
+export async function probeStore(store: ObjectStore & Partial<S3Store>): Promise<StoreReport> {
   const folder = `probe/${randomBytes(8).toString('hex')}`
   const keys: string[] = []
   const put = async (name: string, content: Uint8Array, ifAbsent = false): Promise<string> => {
@@ -55,6 +106,8 @@ export async function probeStore(store: ObjectStore & { checksChecksums?(): Prom
       listOrder: await listsInOrder(store, folder, put),
       largeObjects: (await buffer(await store.get(largeKey))).equals(large),
       checksums: await store.checksChecksums?.(),
+      smallParts: await store.takesSmallParts?.(),
+      versioning: await store.findVersioning?.(),
       putMs,
       getMs,
     }

@@ -63,6 +63,8 @@ for (const server of s3Servers()) {
         largeObjects: true,
         conditionalPut: true,
         checksums: true,
+        smallParts: false,
+        versioning: 'off',
       })
       expect(await store.list({ prefix: '', limit: 10 })).toEqual([])
       await remove()

@@ -10,6 +10,7 @@ import {
   CreateMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   DeleteObjectCommand,
+  GetBucketVersioningCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
@@ -17,6 +18,7 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
+  UploadPartCommand,
   UploadPartCopyCommand,
   type CompletedPart,
 } from '@aws-sdk/client-s3'
@@ -60,7 +62,13 @@ const limitsDefault: S3Limits = {
 export interface S3Store extends ObjectStore {
   /** Whether the store refuses a body that does not have the checksum sent with it. */
   checksChecksums(): Promise<boolean>
+  /** Whether a part that is not the last may be below the 5 MiB that S3 asks for. */
+  takesSmallParts(): Promise<boolean>
+  /** Whether what is deleted stays as an old version. */
+  findVersioning(): Promise<BucketVersioning>
 }
+
+export type BucketVersioning = 'off' | 'on' | 'suspended' | 'unknown'
 
 /** Uploads that nobody has gone on with for so long are of dead processes. */
 const staleUploadAgeMs = 24 * 3_600_000
@@ -218,6 +226,34 @@ function createS3Store(
       }
       await client.send(new DeleteObjectCommand({ Bucket, Key }))
       return false
+    },
+
+    async takesSmallParts() {
+      const Key = probeKey(prefix)
+      const { UploadId } = await told(() => client.send(new CreateMultipartUploadCommand({ Bucket, Key })))
+      try {
+        const Parts: CompletedPart[] = []
+        for (const PartNumber of [1, 2]) {
+          const command = new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body: Buffer.alloc(64 * 1024) })
+          Parts.push({ PartNumber, ETag: (await client.send(command)).ETag })
+        }
+        await client.send(new CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } }))
+      } catch {
+        await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId })).catch(() => {})
+        return false
+      }
+      await told(() => client.send(new DeleteObjectCommand({ Bucket, Key })))
+      return true
+    },
+
+    async findVersioning() {
+      try {
+        const { Status } = await client.send(new GetBucketVersioningCommand({ Bucket }))
+        return Status === 'Enabled' ? 'on' : Status === 'Suspended' ? 'suspended' : 'off'
+      } catch {
+        // Not every store knows the question, and not every key may ask it.
+        return 'unknown'
+      }
     },
 
     close: async () => client.destroy(),

@@ -24,6 +24,7 @@ export interface RebalanceProgress {
 }
 
 export interface ShardedStore extends ObjectStore {
+  readonly shards: ReadonlyMap<string, ObjectStore>
   /**
    * Moves every object to where the newest map wants it; answers what it did. Reads, writes and deletes go on meanwhile.
    * An object that is deleted in the very moment of its move may stay behind, unreadable, for the sweep.
@@ -81,6 +82,7 @@ export function createShardedStore({ shards, maps }: ShardedStoreOptions): Shard
 
   return {
     kind: 'sharded',
+    shards,
     durability: `${newest.length} shards; each ${[...new Set(stores.map((store) => store.durability))].join(', or ')}`,
     capabilities: {
       // While there are older maps, "absent" would have to be asked of several stores at once.
