@@ -160,7 +160,7 @@ describe('entering without a reservation', () => {
     await Promise.all([enter(), enter()])
     await expect(enter()).rejects.toMatchObject({
       code: 'quota_exceeded',
-      detail: 'All 2 files of the quota are used.',
+      detail: '2 of 2 files are used and 0 are reserved by uploads under way; 0 are left.',
     })
   })
 })
@@ -274,7 +274,7 @@ describe('a share of one user', () => {
       detail: 'Of your own share: 0 of 1000 bytes are used and 600 are reserved by uploads under way; 400 are left.',
     })
     await expect(reserve(tenantId, limits(1_000, 1), { bytes: 1, actor: 'user_ann' })).rejects.toMatchObject({
-      detail: 'Of your own share: All 1 files of the quota are used.',
+      detail: 'Of your own share: 0 of 1 files are used and 1 are reserved by uploads under way; 0 are left.',
     })
   })
 

@@ -217,12 +217,16 @@ async function exceeded(tx: Tx, tenantId: number, limits: TenantLimits): Promise
   return new Problem('quota_exceeded', { detail: describeUsage(usage, limits) })
 }
 
-function describeUsage(usage: UsageRow, limits: Pick<TenantLimits, 'storedBytesMax' | 'filesCountMax'>): string {
-  const filesCount = usage.files_count + usage.reserved_files
-  if (filesCount >= limits.filesCountMax) return `All ${limits.filesCountMax} files of the quota are used.`
-  const leftBytes = Math.max(0, limits.storedBytesMax - usage.stored_bytes - usage.reserved_bytes)
-  return (
-    `${usage.stored_bytes} of ${limits.storedBytesMax} bytes are used and ${usage.reserved_bytes} are reserved by ` +
-    `uploads under way; ${leftBytes} are left.`
-  )
+/** Of files when there is no room for one more, else of bytes. */
+function describeUsage(
+  { stored_bytes: bytes, reserved_bytes: bytesReserved, files_count: files, reserved_files: filesReserved }: UsageRow,
+  { storedBytesMax, filesCountMax }: Pick<TenantLimits, 'storedBytesMax' | 'filesCountMax'>,
+): string {
+  return files + filesReserved >= filesCountMax
+    ? describeRoom({ used: files, reserved: filesReserved, max: filesCountMax, what: 'files' })
+    : describeRoom({ used: bytes, reserved: bytesReserved, max: storedBytesMax, what: 'bytes' })
 }
+
+const describeRoom = (room: { used: number; reserved: number; max: number; what: string }): string =>
+  `${room.used} of ${room.max} ${room.what} are used and ${room.reserved} are reserved by uploads under way; ` +
+  `${Math.max(0, room.max - room.used - room.reserved)} are left.`

@@ -100,7 +100,8 @@ async function readText(part: FormPart, bytesMax: number): Promise<string> {
   let sizeBytes = 0
   for await (const chunk of part.content) {
     sizeBytes += chunk.length
-    if (sizeBytes > bytesMax) throw invalid(`The part "${part.name}" is longer than ${bytesMax} bytes.`)
+    if (sizeBytes > bytesMax)
+      throw new Problem('invalid_request', { detail: `The part "${part.name}" is longer than ${bytesMax} bytes.` })
     chunks.push(Buffer.from(chunk)) // Copied, because the piece ends with the next one.
   }
   return Buffer.concat(chunks).toString('utf8')

@@ -254,7 +254,7 @@ async function insert(
   })
   if (session === undefined)
     throw new Problem('uploads_limit_reached', {
-      detail: `${limits.openUploadsCountMax} uploads are under way, and no more are allowed at once.`,
+      detail: `At most ${limits.openUploadsCountMax} may be under way at once, and so many are.`,
       retryAfterSeconds: 60,
     })
   await writeAudit(tx, { tenantId, actor, action: 'upload.create', target: encodeId('upload', session.id), requestId })

@@ -213,7 +213,7 @@ describe('a bad upload leaves nothing behind', () => {
       { before: { metadata: JSON.stringify({ a: 'x'.repeat(70_000) }) } },
       'invalid_request',
     ],
-    ['endless metadata', { before: { metadata: 'x'.repeat(200_000) } }, 'invalid_form'],
+    ['endless metadata', { before: { metadata: 'x'.repeat(200_000) } }, 'invalid_request'],
     ['an unknown priority', { before: { priority: 'high' } }, 'invalid_request'],
     ['a wrong checksum', { before: { sha256: '0'.repeat(64) } }, 'checksum_mismatch'],
     ['a wrong checksum after the file', { after: { sha256: '0'.repeat(64) } }, 'checksum_mismatch'],
