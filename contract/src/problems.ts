@@ -283,7 +283,7 @@ export const problems = {
   memory_limit_exceeded: kind(
     422,
     'The step needed more memory than its limit.',
-    'Split the file, or give the step a larger memory class.',
+    'Split the file, or give the step more with memory: medium or large.',
   ),
   output_limit_exceeded: kind(
     422,

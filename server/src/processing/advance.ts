@@ -4,7 +4,7 @@
 import { invariant } from '../platform/problem.ts'
 import type { Catalogue } from './catalogue.ts'
 import { conditionOutputsCountMax, evaluateCondition, type ConditionFacts } from './condition.ts'
-import type { StepDefinition } from './definition.ts'
+import { memoryClasses, type StepDefinition } from './definition.ts'
 import type {
   EngineFile,
   EngineTx,
@@ -246,7 +246,7 @@ function toInput({ graph, name, step }: Ready, files: TaskInputFile[], { catalog
     files,
     // The worker refuses a processor that it does not have; what stands here does not matter then.
     timeoutMs: step.timeout_ms ?? entry?.limits.timeoutMs ?? 60_000,
-    memoryBytes: entry?.limits.memoryBytes ?? 0,
+    memoryBytes: step.memory === undefined ? (entry?.limits.memoryBytes ?? 0) : memoryClasses[step.memory],
     backoff: { initial_ms: backoff.initial_ms, max_ms: backoff.max_ms },
   }
 }

@@ -35,6 +35,12 @@ describe('a condition', () => {
     ['file.name.matches("(a+)+$")', 'not allowed'],
     ['text.outputs.exists(a, text.outputs.exists(b, a == b))', 'inside another'],
     ['true || '.repeat(300) + 'true', 'longer'],
+    [' ', 'empty'],
+    ['file.sise_bytes > 3', '"sise_bytes" is no field of file. Did you mean "size_bytes"?'],
+    ['has(file.owner)', 'Known here: name, content_type, size_bytes, metadata, depth.'],
+    ['size(text.output) > 0', '"output" is no field of a step. Did you mean "outputs"?'],
+    ['steps["text"].sum == 1', '"sum" is no field of a step. Known here: outputs, result, state.'],
+    ['steps.txet.state == "skipped"', '"steps" knows those of "needs" only, and "txet" is none. Did you mean "text"?'],
   ])('%s is refused', (text, reason) => {
     expect(parseCondition(text, ['text'])).toEqual({ error: expect.stringContaining(reason) })
   })
@@ -43,6 +49,7 @@ describe('a condition', () => {
     '%s answers with an error instead of throwing',
     (text) => {
       expect(evaluateCondition(text, facts)).toEqual({ error: expect.any(String) })
+      expect(parseCondition(text, ['text'])).not.toHaveProperty('error')
     },
   )
 })

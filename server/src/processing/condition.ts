@@ -5,6 +5,7 @@
 // comprehension inside another, a limited tree.
 
 import { Environment, type ASTNode } from '@marcbachmann/cel-js'
+import { suggestion } from '../platform/nearest-name.ts'
 
 /** What an expression sees of a needed step. */
 export interface StepFacts {
@@ -43,6 +44,14 @@ const macros = new Set(['all', 'exists', 'exists_one', 'map', 'filter'])
 
 /** The parsed expression, or what is wrong with it in words for the author of the pipeline. */
 export function parseCondition(text: string, needs: readonly string[]): Condition | { error: string } {
+  const condition = compile(text, needs)
+  if ('error' in condition) return condition
+  const unknown = findUnknown(condition.ast, needs)
+  return unknown === undefined ? condition : { error: unknown }
+}
+
+function compile(text: string, needs: readonly string[]): (Condition & { ast: ASTNode }) | { error: string } {
+  if (text.trim() === '') return { error: 'It is empty.' }
   if (text.length > conditionLengthMax) return { error: `It is longer than ${conditionLengthMax} characters.` }
   try {
     const parsed = environmentOf(needs).parse(text)
@@ -52,6 +61,7 @@ export function parseCondition(text: string, needs: readonly string[]): Conditio
     const forbidden = findForbidden(parsed.ast, 0)
     if (forbidden !== undefined) return { error: forbidden }
     return {
+      ast: parsed.ast,
       evaluate(facts) {
         try {
           const value: unknown = parsed(toVariables(facts))
@@ -68,7 +78,8 @@ export function parseCondition(text: string, needs: readonly string[]): Conditio
 
 /** Parses and evaluates in one go; the engine meets each expression once per job. */
 export function evaluateCondition(text: string, facts: ConditionFacts): { holds: boolean } | { error: string } {
-  const condition = parseCondition(text, Object.keys(facts.steps))
+  // What is stored was taken once, and may be more lenient than what is taken now.
+  const condition = compile(text, Object.keys(facts.steps))
   return 'error' in condition ? condition : condition.evaluate(facts)
 }
 
@@ -112,6 +123,42 @@ function findForbidden(node: unknown, comprehensions: number): string | undefine
   if (inside > 1) return `"${String(name)}" cannot stand inside another all, exists, map or filter.`
   return findForbidden(args, inside)
 }
+
+const fileFields = ['name', 'content_type', 'size_bytes', 'metadata', 'depth'] satisfies (keyof FileFacts)[]
+const stepFields = ['outputs', 'result', 'state'] satisfies (keyof StepFacts)[]
+
+/** A field that no file and no step has, or a step that is not needed: with these, every evaluation would fail. */
+function findUnknown(node: unknown, needs: readonly string[]): string | undefined {
+  if (Array.isArray(node)) return firstOf(node, (each) => findUnknown(each, needs))
+  if (typeof node !== 'object' || node === null || !('op' in node)) return undefined
+  const { op, args } = node as ASTNode
+  if (op === '.' || op === '[]') {
+    const [of, field] = args as [ASTNode, string | ASTNode]
+    const fault = faultOfField(of, typeof field === 'string' ? field : valueOf(field), needs)
+    if (fault !== undefined) return fault
+  }
+  return findUnknown(args, needs)
+}
+
+const valueOf = ({ op, args }: ASTNode): unknown => (op === 'value' ? args : undefined)
+const nameOf = ({ op, args }: ASTNode): unknown => (op === 'id' ? args : undefined)
+
+function faultOfField(of: ASTNode, field: unknown, needs: readonly string[]): string | undefined {
+  if (typeof field !== 'string') return undefined
+  const name = nameOf(of)
+  if (name === 'file' && !isOneOf(fileFields, field)) return unknownField('file', field, fileFields)
+  if (name === 'steps' && !needs.includes(field))
+    return `"steps" knows those of "needs" only, and "${field}" is none.${suggestion(field, needs)}`
+  const isStep =
+    (typeof name === 'string' && isIdentifier(name) && needs.includes(name)) ||
+    ((of.op === '.' || of.op === '[]') && nameOf((of.args as ASTNode[])[0]!) === 'steps')
+  return isStep && !isOneOf(stepFields, field) ? unknownField('a step', field, stepFields) : undefined
+}
+
+const isOneOf = (fields: readonly string[], field: string): boolean => fields.includes(field)
+
+const unknownField = (of: string, field: string, fields: readonly string[]): string =>
+  `"${field}" is no field of ${of}.${suggestion(field, fields) || ` Known here: ${fields.join(', ')}.`}`
 
 function firstOf<T, R>(items: readonly T[], find: (item: T) => R | undefined): R | undefined {
   for (const item of items) {

@@ -7,6 +7,10 @@ export interface RetryPolicy {
   backoff: { initial_ms: number; max_ms: number }
 }
 
+/** What a task of a step may use, in bytes. A sandbox has no more room than for the largest. */
+export const memoryClasses = { small: 1024 ** 3, medium: 2 * 1024 ** 3, large: 4 * 1024 ** 3 }
+export type MemoryClass = keyof typeof memoryClasses
+
 export interface StepDefinition {
   /** Name of a processor in the catalogue. */
   uses: string
@@ -21,6 +25,8 @@ export interface StepDefinition {
   /** Whose outputs it reads; left out: those of its needs, and what these read where they have none. */
   inputs?: string[] // 'original' or step names
   timeout_ms?: number
+  /** Left out: what the processor asks for. */
+  memory?: MemoryClass
   retry?: RetryPolicy
 }
 

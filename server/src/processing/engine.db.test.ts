@@ -54,6 +54,24 @@ describe('a job', () => {
     fileId = await house.addFile(tenantId)
   })
 
+  it('gives a task the time, the memory and the attempts of its step, or what its processor asks for', async () => {
+    const inputs: Record<string, object> = {}
+    for (const step of ['check', 'work'])
+      house.work[step] = ({ input: { timeoutMs, memoryBytes, backoff }, attemptsMax }) => {
+        inputs[step] = { timeoutMs, memoryBytes, backoff, attemptsMax }
+        return done()
+      }
+    const retry = { attempts: 2, backoff: { initial_ms: 10, max_ms: 20 } }
+    await run({ ...standard, work: { ...standard['work']!, timeout_ms: 5_000, memory: 'large', retry } })
+    expect(inputs['work']).toEqual({
+      timeoutMs: 5_000,
+      memoryBytes: 4 * 1024 ** 3,
+      backoff: retry.backoff,
+      attemptsMax: 2,
+    })
+    expect(inputs['check']).toMatchObject({ timeoutMs: 1_000, memoryBytes: 1 })
+  })
+
   it('runs its steps in order and ends completed, its file clear, found and archived', async () => {
     house.work['check'] = () => done([], { kind: 'csv' })
     house.work['work'] = () => done([output('a.txt')], { rows: 3 }, { foundText: 'needle in text', recordsCount: 3 })

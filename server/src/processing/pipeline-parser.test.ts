@@ -20,7 +20,7 @@ const pipeline = (steps: string): string => `name: scans\naccept: [application/p
 describe('a pipeline without a fault', () => {
   const text = pipeline(`  check: { uses: file.ingest }
   pages: { uses: document.render, needs: [check], with: { dpi: 200 }, retry: { attempts: 2 } }
-  text:  { uses: document.text, each: pages, if: "size(pages.outputs) > 0", timeout_ms: 5000 }
+  text:  { uses: document.text, each: pages, if: "size(pages.outputs) > 0", timeout_ms: 5000, memory: large }
   index: { uses: search.index, needs: [text] }
 retry: { attempts: 3, backoff: { max_ms: 9000 } }
 `)
@@ -47,6 +47,7 @@ retry: { attempts: 3, backoff: { max_ms: 9000 } }
           with: {},
           if: 'size(pages.outputs) > 0',
           timeout_ms: 5000,
+          memory: 'large',
         },
         index: { uses: 'search.index', needs: ['text'], with: {} },
         archive: { uses: 'archive.tier', needs: ['index'], with: { class: 'standard' } },
@@ -194,6 +195,11 @@ describe('a fault is told with its place:', () => {
       'a backoff that begins above its end',
       '  a: { uses: file.ingest, retry: { backoff: { initial_ms: 900000 } } }',
       '4:36 /steps/a/retry/backoff initial_ms (900000) is more than max_ms (60000).',
+    ],
+    [
+      'a class of memory that there is not',
+      '  a: { uses: file.ingest, memory: huge }',
+      '4:35 /steps/a/memory Must be one of small, medium, large.',
     ],
     [
       'a timeout out of its bounds',

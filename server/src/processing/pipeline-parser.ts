@@ -10,8 +10,10 @@ import type { Catalogue, CatalogueEntry } from './catalogue.ts'
 import { parseCondition } from './condition.ts'
 import { contentTypePattern } from './content-type.ts'
 import {
+  memoryClasses,
   retryPolicyDefault,
   stepsCountMax,
+  type MemoryClass,
   type PipelineDefinition,
   type RetryPolicy,
   type StepDefinition,
@@ -50,6 +52,7 @@ const StepSource = Type.Object(
     if: Type.Optional(Type.String()),
     inputs: Type.Optional(Type.Array(Type.String(), { minItems: 1, maxItems: stepsCountMax, uniqueItems: true })),
     timeout_ms: Type.Optional(Type.Integer({ minimum: 100, maximum: 24 * hourMs })),
+    memory: Type.Optional(Type.Enum(Object.keys(memoryClasses) as MemoryClass[])), // Its keys, as it is written there.
     retry: Type.Optional(RetrySource),
   },
   closed,
@@ -285,7 +288,7 @@ function complete(source: PipelineSource, steps: ReadonlyMap<string, Step>, cata
 }
 
 function completeStep({ source, needs, entry }: Step, retry: RetryPolicy): StepDefinition {
-  const { uses, each, inputs, timeout_ms, if: condition } = source
+  const { uses, each, inputs, timeout_ms, memory, if: condition } = source
   invariant(entry, 'a step without faults has a processor')
   return {
     uses,
@@ -295,6 +298,7 @@ function completeStep({ source, needs, entry }: Step, retry: RetryPolicy): StepD
     ...(condition === undefined ? {} : { if: condition }),
     ...(inputs === undefined ? {} : { inputs }),
     ...(timeout_ms === undefined ? {} : { timeout_ms }),
+    ...(memory === undefined ? {} : { memory }),
     ...(source.retry === undefined ? {} : { retry: completeRetry(source.retry, retry) }),
   }
 }
