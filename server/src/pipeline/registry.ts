@@ -4,9 +4,12 @@
 //
 // This file: every processor there is. A new one gets its line here and, the compiler insists, in runs.ts.
 
+import { archiveCreate } from './analyzer/archive-create.ts'
 import { classifyRules } from './analyzer/classify-rules.ts'
 import { dataProfile } from './analyzer/data-profile.ts'
+import { dataUnion } from './analyzer/data-union.ts'
 import { documentText } from './analyzer/document-text.ts'
+import { fileManifest } from './analyzer/file-manifest.ts'
 import { imageMetadata } from './analyzer/image-metadata.ts'
 import { mediaProbe } from './analyzer/media-probe.ts'
 import { ocrText } from './analyzer/ocr-text.ts'
@@ -28,16 +31,19 @@ import { fileIngest } from './validator/file-ingest.ts'
 import type { Processor } from './processor.ts'
 
 export const processors = {
+  'archive.create': archiveCreate,
   'archive.extract': archiveExtract,
   'archive.tier': archiveTier,
   'classify.rules': classifyRules,
   'data.convert': dataConvert,
   'data.profile': dataProfile,
+  'data.union': dataUnion,
   'data.validate': dataValidate,
   'document.render': documentRender,
   'document.text': documentText,
   'file.collect': fileCollect,
   'file.ingest': fileIngest,
+  'file.manifest': fileManifest,
   'image.convert': imageConvert,
   'image.metadata': imageMetadata,
   'image.thumbnail': imageThumbnail,

@@ -7,16 +7,19 @@ import type { ProcessorName } from './registry.ts'
 type RunFile = { run: SandboxedProcessor }
 
 export const runs = {
+  'archive.create': () => import('./analyzer/archive-create.run.ts'),
   'archive.extract': () => import('./transformer/archive-extract.run.ts'),
   'archive.tier': () => import('./archiver/archive-tier.run.ts'),
   'classify.rules': () => import('./analyzer/classify-rules.run.ts'),
   'data.convert': () => import('./transformer/data-convert.run.ts'),
   'data.profile': () => import('./analyzer/data-profile.run.ts'),
+  'data.union': () => import('./analyzer/data-union.run.ts'),
   'data.validate': () => import('./validator/data-validate.run.ts'),
   'document.render': () => import('./transformer/document-render.run.ts'),
   'document.text': () => import('./analyzer/document-text.run.ts'),
   'file.collect': () => import('./collector/file-collect.run.ts'),
   'file.ingest': () => import('./validator/file-ingest.run.ts'),
+  'file.manifest': () => import('./analyzer/file-manifest.run.ts'),
   'image.convert': () => import('./transformer/image-convert.run.ts'),
   'image.metadata': () => import('./analyzer/image-metadata.run.ts'),
   'image.thumbnail': () => import('./transformer/image-thumbnail.run.ts'),

@@ -14,7 +14,33 @@ export const tableTypes = [
   'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
 ] as const
 
-/** Spread into the parameters of a processor. */
+/** How a table is written; spread into the parameters of a processor that does. */
+export const tableOutputParameters = {
+  to: Type.Enum(['csv', 'json', 'jsonl', 'parquet'], { default: 'csv', description: 'Format to write.' }),
+  compression: Type.Optional(
+    Type.Enum(['none', 'gzip', 'zstd', 'snappy'], {
+      description: 'Compression of the output; snappy is for Parquet only. Default: zstd for Parquet, else none.',
+    }),
+  ),
+  output_delimiter: Type.String({
+    minLength: 1,
+    maxLength: 1,
+    default: ',',
+    description: 'Delimiter of a CSV that is written.',
+  }),
+  exact: Type.Boolean({
+    default: false,
+    description:
+      'Writes texts to CSV as they are. By default a text that a spreadsheet would run as a formula (it begins with = + - @) gets an apostrophe in front.',
+  }),
+  bad_rows: Type.Enum(['reject', 'skip'], {
+    default: 'reject',
+    description:
+      'Whether records that are no rows (ragged CSV, broken JSONL lines) fail the step or are left out and counted.',
+  }),
+}
+
+/** How a table is read; spread into the parameters of a processor. */
 export const tableParameters = {
   delimiter: Type.Optional(
     Type.String({ minLength: 1, maxLength: 1, description: 'Delimiter of a CSV file. Found out when absent.' }),

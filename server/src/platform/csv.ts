@@ -1,4 +1,4 @@
-// Reading lines and cells (RFC 4180) out of a stream of any length, in bounded memory.
+// Reading lines and cells (RFC 4180) out of a stream of any length, in bounded memory; and writing a line.
 
 /** A name of 4,000 characters, each escaped as JSON may do, with room for other columns. */
 export const recordLengthMax = 64 * 1024
@@ -89,3 +89,7 @@ export function parseCells(text: string): string[] | undefined {
   }
   return cells
 }
+
+/** With its end. */
+export const toCsvLine = (cells: readonly string[]): string =>
+  `${cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(',')}\r\n`

@@ -75,6 +75,8 @@ describe.each(levels)('in a sandbox of level %s', (level) => {
     ['text.encoding', 'a.txt', text, { encoding: 'utf-8' }],
     ['text.language', 'a.txt', text, { language: 'en' }],
     ['text.join', 'a.txt', text, { texts_count: 1 }],
+    ['archive.create', 'a.txt', text, { files_count: 1 }],
+    ['file.manifest', 'a.txt', text, { files_count: 1 }],
     ['text.pii', 'a.txt', text, { found_count: 1 }],
     ['media.probe', 'a.mp3', mp3Of(100, 'A Silence'), { tags: { title: 'A Silence' } }],
   ])('%s works on %s', async (processor, name, bytes, result) => {

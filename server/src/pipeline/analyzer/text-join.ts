@@ -2,6 +2,7 @@
 // do, and no step follows one of a later stage.
 
 import { Type } from 'typebox'
+import { fileNamePattern } from '../output-name.ts'
 import { defineProcessor } from '../processor.ts'
 import { textTypes } from '../text-input.ts'
 
@@ -17,7 +18,7 @@ export const textJoin = defineProcessor({
       name: Type.String({
         minLength: 1,
         maxLength: 200,
-        pattern: '^[^/\\\\\\u0000-\\u001f]+$',
+        pattern: fileNamePattern,
         default: 'text.txt',
         description: 'Name of the file.',
       }),

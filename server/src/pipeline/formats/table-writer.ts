@@ -3,6 +3,7 @@
 // What a spreadsheet opens must not run in it: a text that begins like a formula is neutralised by an apostrophe
 // unless the exact text is asked for (OWASP, CSV injection). Numbers are no formulas, so -5 stays -5.
 
+import { Problem } from '../../platform/problem.ts'
 import type { OutputFile } from '../processor.ts'
 import { identifier, literal, type Duckdb } from './duckdb.ts'
 import type { Table, TableColumn } from './table.ts'
@@ -17,9 +18,24 @@ const contentTypes: Record<OutputFormat, string> = {
   parquet: 'application/vnd.apache.parquet',
 }
 
-/** The output that a conversion writes: name, path and content type. */
-export function outputFileOf(to: OutputFormat, compression: Compression, delimiter = ','): OutputFile {
-  const base = to === 'csv' && delimiter === '\t' ? 'processed_data.tsv' : `processed_data.${to}`
+export interface OutputWish {
+  to: OutputFormat
+  compression?: Compression | undefined
+  output_delimiter: string
+}
+
+/** Throws Problem('parameters_invalid') for one that the format does not know. */
+export function compressionOf({ to, compression }: OutputWish): Compression {
+  if (compression === 'snappy' && to !== 'parquet')
+    throw new Problem('parameters_invalid', { detail: 'Compression "snappy" is for Parquet only.' })
+  return compression ?? (to === 'parquet' ? 'zstd' : 'none')
+}
+
+/** What is written: name, path and content type. */
+export function outputFileOf(stem: string, wish: OutputWish): OutputFile {
+  const { to, output_delimiter: delimiter } = wish
+  const compression = compressionOf(wish)
+  const base = `${stem}.${to === 'csv' && delimiter === '\t' ? 'tsv' : to}`
   const plain = to === 'csv' && delimiter === '\t' ? 'text/tab-separated-values' : contentTypes[to]
   if (to === 'parquet' || compression === 'none') return { path: base, name: base, contentType: plain }
   const [extension, contentType] = compression === 'gzip' ? ['gz', 'application/gzip'] : ['zst', 'application/zstd']
@@ -28,7 +44,7 @@ export function outputFileOf(to: OutputFormat, compression: Compression, delimit
 
 export interface CopyOptions {
   database: Duckdb
-  table: Table
+  table: Pick<Table, 'relation' | 'columns'>
   path: string
   to: OutputFormat
   compression: Compression

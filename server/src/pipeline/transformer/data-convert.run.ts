@@ -1,6 +1,5 @@
 import { dirname, join } from 'node:path'
-import { Problem } from '../../platform/problem.ts'
-import { copyTable, outputFileOf } from '../formats/table-writer.ts'
+import { compressionOf, copyTable, outputFileOf } from '../formats/table-writer.ts'
 import { withDuckdb } from '../formats/duckdb.ts'
 import { withTable } from '../formats/table-reader.ts'
 import { refuseBadRecords } from '../formats/table.ts'
@@ -13,10 +12,8 @@ import { dataConvert } from './data-convert.ts'
 export const run = defineRun(dataConvert, async ({ parameters, outputFolder, scratchFolder, ...rest }) => {
   const file = inputOf(rest)
   const { to, exact, bad_rows: badRows, output_delimiter: delimiter } = parameters
-  const compression = parameters.compression ?? (to === 'parquet' ? 'zstd' : 'none')
-  if (compression === 'snappy' && to !== 'parquet')
-    throw new Problem('parameters_invalid', { detail: 'Compression "snappy" is for Parquet only.' })
-  const output = outputFileOf(to, compression, delimiter)
+  const compression = compressionOf(parameters)
+  const output = outputFileOf('processed_data', parameters)
   const asText = to === 'csv' && (await formatOf(file)) === 'csv'
   return withDuckdb({ folders: [dirname(file.path), outputFolder], scratchFolder }, (database) =>
     withTable({ database, file, scratchFolder, options: parameters, asText }, async (table) => {

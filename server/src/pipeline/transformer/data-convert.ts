@@ -2,7 +2,7 @@
 
 import { Type } from 'typebox'
 import { defineProcessor } from '../processor.ts'
-import { tableParameters, tableTypes } from '../table-input.ts'
+import { tableOutputParameters, tableParameters, tableTypes } from '../table-input.ts'
 
 export const dataConvert = defineProcessor({
   name: 'data.convert',
@@ -12,28 +12,7 @@ export const dataConvert = defineProcessor({
   accepts: tableTypes,
   parameters: Type.Object(
     {
-      to: Type.Enum(['csv', 'json', 'jsonl', 'parquet'], { default: 'csv', description: 'Format to write.' }),
-      compression: Type.Optional(
-        Type.Enum(['none', 'gzip', 'zstd', 'snappy'], {
-          description: 'Compression of the output; snappy is for Parquet only. Default: zstd for Parquet, else none.',
-        }),
-      ),
-      output_delimiter: Type.String({
-        minLength: 1,
-        maxLength: 1,
-        default: ',',
-        description: 'Delimiter of a CSV that is written.',
-      }),
-      exact: Type.Boolean({
-        default: false,
-        description:
-          'Writes texts to CSV as they are. By default a text that a spreadsheet would run as a formula (it begins with = + - @) gets an apostrophe in front.',
-      }),
-      bad_rows: Type.Enum(['reject', 'skip'], {
-        default: 'reject',
-        description:
-          'Whether records that are no rows (ragged CSV, broken JSONL lines) fail the step or are left out and counted.',
-      }),
+      ...tableOutputParameters,
       ...tableParameters,
     },
     { additionalProperties: false },

@@ -3,6 +3,7 @@
 
 import { Readable } from 'node:stream'
 import type { BatchItemState, BatchReportFormat } from '@millrace/contract'
+import { toCsvLine } from '../../platform/csv.ts'
 import type { Database } from '../../platform/database.ts'
 import { writeParquet, type ParquetColumn, type ParquetValue } from '../../platform/parquet.ts'
 import { listItems, type ItemRow } from './batch-item.sql.ts'
@@ -60,14 +61,11 @@ function cellsOf(row: ItemRow): ParquetValue[] {
 }
 
 async function* toCsv(pages: AsyncIterable<ParquetValue[][]>): AsyncGenerator<string> {
-  yield toLine(columns.map(({ name }) => name))
-  for await (const rows of pages) yield rows.map((cells) => toLine(cells.map(toText))).join('')
+  yield toCsvLine(columns.map(({ name }) => name))
+  for await (const rows of pages) yield rows.map((cells) => toCsvLine(cells.map(toText))).join('')
 }
 
 const toText = (value: ParquetValue): string => (value instanceof Date ? value.toISOString() : String(value ?? ''))
-
-const toLine = (cells: readonly string[]): string =>
-  `${cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(',')}\r\n`
 
 async function* toGroups(pages: AsyncIterable<ParquetValue[][]>): AsyncGenerator<ParquetValue[][]> {
   let group: ParquetValue[][] = []
