@@ -17,7 +17,13 @@ const toBase62 = (value: bigint, digitsCount: number): string => {
   return text
 }
 
-const checksumOf = (text: string): string => toBase62(BigInt(crc32(text)), checksumDigitsCount)
+/** Of 32 bits, so in plain numbers: it is looked at with every request. */
+function checksumOf(text: string): string {
+  let digits = ''
+  for (let rest = crc32(text); digits.length < checksumDigitsCount; rest = Math.floor(rest / 62))
+    digits = alphabet.charAt(rest % 62) + digits
+  return digits
+}
 
 export function makeApiKey(ids: Ids): string {
   // 256 bits taken modulo 62^24 leave no bias that anyone could see.

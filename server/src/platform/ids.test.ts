@@ -11,6 +11,17 @@ describe('ids', () => {
     )
   })
 
+  it('never change', () => {
+    const numbers = [0, 1, 2, 2 ** 32, Number.MAX_SAFE_INTEGER]
+    expect(numbers.map((rowId) => encodeId('job', rowId as RowId<'job'>))).toEqual([
+      'job_3vvvqryk8tvgy',
+      'job_ewwjqs8yk50az',
+      'job_57h3bbgc8p7rx',
+      'job_7eje0hyyhzfct',
+      'job_8h7grg3smmk54',
+    ])
+  })
+
   it('are not ids when prefix, length or alphabet differ, or when the number is none of ours', () => {
     const id = encodeId('job', 1 as RowId<'job'>)
     for (const text of [

@@ -10,7 +10,8 @@ import { kill, pid, uptime } from 'node:process'
 /** Another machine's file may still be growing; it is given this long since its last write. */
 const foreignAgeMsMax = 24 * 3_600_000
 
-const hostTag = (): string => createHash('sha256').update(hostname()).digest('hex').slice(0, 8)
+let tag: string | undefined
+const hostTag = (): string => (tag ??= createHash('sha256').update(hostname()).digest('hex').slice(0, 8))
 
 export const newTempName = (): string => `${hostTag()}-${pid}-${randomBytes(8).toString('hex')}`
 
