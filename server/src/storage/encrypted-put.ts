@@ -4,6 +4,7 @@
 import type { Log } from '../platform/log.ts'
 import { releaseBytes } from '../platform/owned-bytes.ts'
 import { invariant, Problem } from '../platform/problem.ts'
+import { WholeContent } from '../platform/whole-content.ts'
 import { encryptContent, encryptWhole, SlabRing, type EncryptedContent, type EncryptOptions } from './content-cipher.ts'
 import { gather } from './gathered-content.ts'
 import type { ObjectStore } from './object-store.ts'
@@ -64,7 +65,11 @@ export function createEncryptedPut({ store, log }: { store: ObjectStore; log: Lo
     })
     releaseBytes(content)
     check?.(found)
-    await put(storeKey, onePiece(stored), { storedBytes: () => stored.length, sizeBytes: stored.length, signal })
+    await put(storeKey, new WholeContent(stored), {
+      storedBytes: () => stored.length,
+      sizeBytes: stored.length,
+      signal,
+    })
     releaseBytes(stored)
     return found
   }
@@ -108,8 +113,4 @@ export function createEncryptedPut({ store, log }: { store: ObjectStore; log: Lo
   }
 
   return putEncrypted
-}
-
-async function* onePiece(piece: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield piece
 }

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { WholeContent } from '../platform/whole-content.ts'
 import type { ObjectStore } from './object-store.ts'
 
 export interface StoreUnderTest {
@@ -46,6 +47,20 @@ export function describeObjectStore(name: string, open: () => Promise<StoreUnder
       remove = () => opened.remove()
     })
     afterAll(() => remove())
+
+    test('takes a body that is in memory as a whole', async () => {
+      for (const sizeBytes of [0, 1, 100_000]) {
+        const key = newKey()
+        const content = randomBytes(sizeBytes)
+        expect(await store.put(key, new WholeContent(content), { sizeBytes })).toEqual({ key, sizeBytes })
+        expect((await bytesOf(key)).equals(content)).toBe(true)
+      }
+      const refused = newKey()
+      const whole = new WholeContent(randomBytes(10))
+      await expect(store.put(refused, whole, { sizeBytes: 11 })).rejects.toMatchObject({ code: 'upload_incomplete' })
+      await expect(store.put(refused, whole, { signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow()
+      expect(await store.head(refused)).toBeUndefined()
+    })
 
     test('gives back the bytes that were put', async () => {
       const key = newKey()
