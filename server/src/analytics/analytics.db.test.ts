@@ -272,6 +272,8 @@ describe('of the stores', () => {
   it('one that does not answer is told, and all else with it', async () => {
     const found = await looked(() => Promise.reject(new Problem('storage_unavailable')))
     expect(found).toMatchObject({ healthy: false, stores: [], findings: [{ code: 'store_unanswering' }] })
+    const full = await looked(() => Promise.reject(new Problem('storage_full')))
+    expect(full.findings).toMatchObject([{ code: 'store_full' }])
     expect(found.jobs.inputs).toBe(0)
   })
 })

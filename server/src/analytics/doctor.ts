@@ -3,6 +3,7 @@
 
 import type { DoctorReport } from '@millrace/contract'
 import type { Database, Sql } from '../platform/database.ts'
+import { Problem } from '../platform/problem.ts'
 import type { StoreProbe, StoreProbeReport } from '../storage/probe.ts'
 import * as queries from './doctor.sql.ts'
 
@@ -193,13 +194,16 @@ async function examineStores(storeProbe: StoreProbe): Promise<{ stores: DoctorRe
     const reports = await storeProbe.reports()
     return { stores: reports.map(toStoreResource), findings: reports.flatMap(findingsOfStore) }
   } catch (error) {
-    const finding = {
-      severity: 'error',
-      code: 'store_unanswering',
-      detail: `The object store does not do what it was asked to: ${error instanceof Error ? error.message : String(error)}`,
-      remedy: 'See the store and the way to it; uploads are refused and tasks wait until it answers.',
-    } as const
-    return { stores: [], findings: [finding] }
+    const detail = `The object store did not do what it was asked to: ${error instanceof Error ? error.message : String(error)}`
+    const isFull = error instanceof Problem && error.code === 'storage_full'
+    const finding = isFull
+      ? { code: 'store_full', detail, remedy: 'Add room to the store; until then uploads are refused and steps fail.' }
+      : {
+          code: 'store_unanswering',
+          detail,
+          remedy: 'See the store and the way to it; uploads are refused and tasks wait until it answers.',
+        }
+    return { stores: [], findings: [{ severity: 'error', ...finding }] }
   }
 }
 

@@ -12,6 +12,7 @@ import type { SealedObject, Vault } from '../storage/vault.ts'
 import { parseRange } from './byte-ranges.ts'
 import { checkConditions, rangeHolds } from './conditions.ts'
 import { contentDisposition } from './file-name.ts'
+import { createReadContent, type ReadContent } from './read-content.ts'
 
 export interface ServedObject {
   objectId: string
@@ -34,7 +35,8 @@ export type ServeObject = (context: RequestContext, served: ServedObject) => Pro
  * object that the tenant does not have. Whether its bytes may leave at all is the caller's to know.
  */
 export function createServeObject(deps: { database: Database; vault: Vault; ids: Ids }): ServeObject {
-  const { database, vault, ids } = deps
+  const { database, ids } = deps
+  const read = createReadContent(deps)
   return async (context, served) => {
     const { tenantId } = context.principal
     const object = await database.withTenant(tenantId, (tx) => findObject(tx, served.objectId))
@@ -51,22 +53,15 @@ export function createServeObject(deps: { database: Database; vault: Vault; ids:
         : parseRange(context.headers.range, object.sizeBytes)
     if (wish.kind === 'unsatisfiable') return unsatisfiable(context, object)
     if (wish.kind === 'whole' || object.sizeBytes === 0) {
-      const body = isHead ? undefined : await vault.read(object, { signal: context.signal })
+      const body = isHead ? undefined : await read(object, context)
       return { kind: 'stream', status: 200, headers: { ...headers, 'content-length': String(object.sizeBytes) }, body }
     }
     const [range, ...others] = wish.ranges
     if (range !== undefined && others.length === 0)
-      return singleRange(await readRange(deps, context, object, range), headers, { object, range })
-    return severalRanges({ vault, boundary: ids.randomHex(16), context, served, object, ranges: wish.ranges, headers })
+      return singleRange(await read(object, context, range), headers, { object, range })
+    return severalRanges({ read, boundary: ids.randomHex(16), context, served, object, ranges: wish.ranges, headers })
   }
 }
-
-const readRange = (
-  { vault }: { vault: Vault },
-  { signal }: RequestContext,
-  object: SealedObject,
-  range: ByteRange,
-): Promise<Readable> => vault.read(object, { range, signal })
 
 /** Whether what this processor makes is an image that we have encoded ourselves, pixel by pixel. */
 export const isOurImage = (processor: string | null): boolean =>
@@ -135,7 +130,7 @@ const singleRange = (
 })
 
 interface SeveralRanges {
-  vault: Vault
+  read: ReadContent
   boundary: string
   context: RequestContext
   served: ServedObject
@@ -145,8 +140,7 @@ interface SeveralRanges {
 }
 
 async function severalRanges(wanted: SeveralRanges): Promise<StreamAnswer> {
-  const { vault, boundary, context, served, object, ranges, headers } = wanted
-  const signal = context.signal
+  const { read, boundary, context, served, object, ranges, headers } = wanted
   const parts = ranges.map((range, index) => ({
     range,
     head: Buffer.from(
@@ -156,14 +150,12 @@ async function severalRanges(wanted: SeveralRanges): Promise<StreamAnswer> {
   const end = Buffer.from(`\r\n--${boundary}--\r\n`)
   const sizeBytes = parts.reduce((sum, part) => sum + part.head.length + lengthOf(part.range), end.length)
   const [firstPart] = parts
-  const first = firstPart && (await vault.read(object, { range: firstPart.range, signal }))
+  const first = firstPart && (await read(object, context, firstPart.range))
   async function* write(): AsyncGenerator<Buffer, void, undefined> {
     for (const part of parts) {
       yield part.head
       // A stream of bytes gives buffers.
-      yield* (
-        part === firstPart && first ? first : await vault.read(object, { range: part.range, signal })
-      ) as AsyncIterable<Buffer>
+      yield* (part === firstPart && first ? first : await read(object, context, part.range)) as AsyncIterable<Buffer>
     }
     yield end
   }

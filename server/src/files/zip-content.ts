@@ -7,6 +7,7 @@ import type { RequestContext, StreamAnswer } from '../platform/routes.ts'
 import { findObject } from '../storage/object.sql.ts'
 import type { Vault } from '../storage/vault.ts'
 import { contentDisposition } from './file-name.ts'
+import { createReadContent } from './read-content.ts'
 import { zipNames } from './zip-names.ts'
 import { writeZip, zipSizeOf, type ZipMember } from './zip-stream.ts'
 
@@ -36,11 +37,12 @@ export type ServeZip = (context: RequestContext, zip: ServedZip) => Promise<Stre
  */
 export function createServeZip({ database, vault }: { database: Database; vault: Vault }): ServeZip {
   type Member = ZipMember & { objectId: string }
+  const read = createReadContent({ database, vault })
 
-  async function open({ objectId }: Member, { principal, signal }: RequestContext): Promise<Readable> {
-    const object = await database.withTenant(principal.tenantId, (tx) => findObject(tx, objectId))
+  async function open({ objectId }: Member, context: RequestContext): Promise<Readable> {
+    const object = await database.withTenant(context.principal.tenantId, (tx) => findObject(tx, objectId))
     if (object === undefined) throw new Problem('not_found', { detail: 'A file of the zip has been erased meanwhile.' })
-    return vault.read(object, { signal })
+    return read(object, context)
   }
 
   return async (context, { name, members: wanted }) => {

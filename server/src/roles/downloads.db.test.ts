@@ -1,11 +1,12 @@
 // Zips and links through the handlers that the composition root makes.
 
 import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { operations, type ResponseOf } from '@millrace/contract'
 import { Compile } from 'typebox/compile'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { StreamAnswer } from '../platform/routes.ts'
+import type { RequestContext, StreamAnswer } from '../platform/routes.ts'
 import { openFeaturesHouse, type FeaturesHouse } from './testing/features-house.ts'
 
 let house: FeaturesHouse
@@ -89,6 +90,62 @@ describe('a zip', () => {
     )) as StreamAnswer
     await expect(buffer(answer.body!)).rejects.toMatchObject({ code: 'object_damaged' })
     expect(logged).toEqual(['zip.broken_off'])
+  })
+})
+
+describe('content that is damaged', () => {
+  /** A file whose bytes have been verified, and of which one flips since. */
+  async function addDamaged(at: number) {
+    const file = await house.addFile({ content: randomBytes(3_000_000) })
+    const { objectStore } = house.parts
+    const stored = await buffer(await objectStore.get(file.object.storeKey))
+    stored.writeUInt8(stored.readUInt8(at) ^ 1, at)
+    await objectStore.put(file.object.storeKey, Readable.from([stored]))
+    await house.database.query('update object set last_verified_at = now() where id = $1', [file.object.objectId])
+    return file
+  }
+  const isDue = async (objectId: string): Promise<boolean> => {
+    const { rows } = await house.database.query<{ due: boolean }>(
+      'select last_verified_at is null as due from object where id = $1',
+      [objectId],
+    )
+    return rows[0]!.due
+  }
+  const logging = () => {
+    const logged: string[] = []
+    const context = house.contextOf()
+    const log = {
+      ...context.log,
+      warn: (event: string) => void logged.push(event),
+      error: (event: string) => void logged.push(event),
+    }
+    return { logged, context: { ...context, log } }
+  }
+  const read = async (file_id: string, context: RequestContext) => {
+    const answer = (await routes().getFileContent({ ...none, params: { file_id }, query: {} }, context)) as StreamAnswer
+    return buffer(answer.body!)
+  }
+
+  it('at its end is cut off, logged, and read next by the scrub', async () => {
+    const { file_id, object } = await addDamaged(2_990_000)
+    const { logged, context } = logging()
+    expect(await codeOf(read(file_id, context))).toBe('object_damaged')
+    await expect.poll(() => isDue(object.objectId)).toBe(true)
+    expect(logged).toEqual(['content.broken_off', 'content.damaged'])
+  })
+
+  it('at its beginning is refused before anything is answered, and so in a zip', async () => {
+    for (const ask of [
+      (file_id: string, context: RequestContext) => read(file_id, context),
+      (file_id: string, context: RequestContext) =>
+        routes().createFilesZip({ ...none, body: { file_ids: [file_id] } }, context) as Promise<unknown>,
+    ]) {
+      const { file_id, object } = await addDamaged(100)
+      const { logged, context } = logging()
+      expect(await codeOf(ask(file_id, context))).toBe('object_damaged')
+      expect(logged).toEqual(['content.damaged'])
+      expect(await isDue(object.objectId)).toBe(true)
+    }
   })
 })
 

@@ -52,6 +52,13 @@ export async function findObject(sql: Sql, objectId: string): Promise<SealedObje
   return rows[0] && toSealedObject(rows[0])
 }
 
+/** Has the scrub read it before others. */
+export async function makeVerificationDue(sql: Sql, objectId: string): Promise<void> {
+  await sql.query('update object set last_verified_at = null where id = $1 and last_verified_at is not null', [
+    objectId,
+  ])
+}
+
 /** Keys of objects, as a rotation finds and changes them. */
 export const objectKeyHolder: KeyHolder = {
   async listStale(sql, { tenantId, after, limit }) {
