@@ -245,6 +245,15 @@ describe('a request', () => {
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
   })
 
+  it('says when to come again where the problem knows it', async () => {
+    const problems = [new Problem('idempotency_in_flight', { retryAfterSeconds: 0.5 }), new Problem('conflict')]
+    const getPrincipal = () => Promise.reject(problems.shift())
+    const gateway = build({ routes: { getPrincipal } })
+    const retryAfter = async () =>
+      (await problemOf(gateway, { url: '/api/v1/me', headers: bearer })).headers['retry-after']
+    expect([await retryAfter(), await retryAfter()]).toEqual(['1', undefined])
+  })
+
   it('streams bytes with the headers of the handler', async () => {
     const headers = { 'content-type': 'text/csv', 'content-range': 'bytes 0-1/9', 'content-disposition': 'attachment' }
     const body = Readable.from([Buffer.from('ab')])

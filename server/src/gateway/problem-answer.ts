@@ -58,9 +58,9 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
     })
   }
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="millrace"')
-  if (status === 429 || status === 503) {
-    reply.header('retry-after', String(Math.max(1, Math.ceil(problem.retryAfterSeconds ?? retryAfterSecondsDefault))))
-  }
+  const isBusy = status === 429 || status === 503
+  const retryAfterSeconds = problem.retryAfterSeconds ?? (isBusy ? retryAfterSecondsDefault : undefined)
+  if (retryAfterSeconds !== undefined) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterSeconds))))
   // A handler may have begun to describe another body.
   for (const name of ['content-length', 'content-range', 'content-disposition', 'content-encoding', 'etag']) {
     reply.removeHeader(name)
