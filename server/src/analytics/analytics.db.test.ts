@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => test.drop())
 beforeEach(async () => {
   await test.database.script(
-    'truncate tenant, user_account cascade; truncate job, job_step, task, output, upload_session, worker, scheduler_lease, quota_reservation, pool_demand cascade',
+    'truncate tenant, user_account cascade; truncate job, job_step, task, output, batch, batch_item, control_task, schedule, pool_schedule, erased_object, upload_session, worker, scheduler_lease, quota_reservation, pool_demand cascade',
   )
   tenantId = (await sql(`insert into tenant (name) values ('t') returning id`)).rows[0]!.id
   await sql(
@@ -87,6 +87,31 @@ async function insertStep(jobId: number, name: string, state: string, finishedAg
   )
 }
 
+const insertBatch = ({
+  told,
+  planned,
+  pending,
+  state = 'running',
+}: {
+  told: string
+  planned: boolean
+  pending: number
+  state?: string
+}) =>
+  sql(
+    `insert into batch (tenant_id, name, lane, source, concurrency, created_by, state, created_at, told_at, planned_at, items_total, items_pending)
+     values ($1, 'b', 2, '{"kind": "lines"}', 1, 'system', $2, now() - interval '1 hour', now() - $3::interval,
+       case when $4 then now() end, $5, $5)`,
+    [tenantId, state, told, planned, pending],
+  )
+
+const insertSchedule = ({ due, problem }: { due: string; problem: object | null }) =>
+  sql(
+    `insert into schedule (tenant_id, name, cron, time_zone, missed_ticks, batch, next_tick_at, created_by, problem)
+     values ($1, 's', '@daily', 'UTC', 'skip', '{}', now() - $2::interval, 'system', $3)`,
+    [tenantId, due, problem && JSON.stringify(problem)],
+  )
+
 const codes = async (): Promise<string[]> => {
   const report = await examine({ database: test.database, storeProbe: { reports: async () => [] }, parts: {} })
   expect(Compile(DoctorReport).Check(report)).toBe(true)
@@ -138,6 +163,14 @@ describe('the doctor', () => {
           [hex(5)],
         )
       },
+    ],
+    [
+      'erasure_stuck',
+      () =>
+        sql(
+          `insert into erased_object (store_key, tenant_id, erased_at) values ('k', $1, now() - interval '2 hours')`,
+          [tenantId],
+        ),
     ],
     [
       'lease_expired',
@@ -206,6 +239,35 @@ describe('the doctor', () => {
         await sql(`update job_step set tasks_pending = 0 where name = 'b'`)
       },
     ],
+    [
+      'cancel_stuck',
+      async () => {
+        await insertTask(await insertJob(await insertFile(1), 'running'), 'running')
+        await sql(`update job set cancel_requested_at = now() - interval '3 minutes'`)
+      },
+    ],
+    ['hold_forgotten', async () => insertTask(await insertJob(await insertFile(1), 'running'), 'blocked')],
+    [
+      'batch_stuck',
+      async () => {
+        await insertBatch({ told: '6 minutes', planned: true, pending: 1 })
+        await insertBatch({ told: '1 minute', planned: true, pending: 1 })
+        await insertBatch({ told: '6 minutes', planned: true, pending: 1, state: 'paused' })
+      },
+    ],
+    ['batch_stuck', async () => insertBatch({ told: '6 minutes', planned: false, pending: 0 })],
+    ['batch_stuck', async () => insertBatch({ told: '6 minutes', planned: true, pending: 0, state: 'cancelling' })],
+    [
+      'control_task_long',
+      () =>
+        sql(
+          `insert into control_task (tenant_id, kind, filter, matched_count, upto_id, cursor_id, created_by, created_at)
+           values ($1, 'cancel_jobs', '{}', 1, 1, 1, 'system', now() - interval '2 hours')`,
+          [tenantId],
+        ),
+    ],
+    ['schedule_overdue', async () => insertSchedule({ due: '6 minutes', problem: null })],
+    ['schedule_failed', async () => insertSchedule({ due: '-1 hour', problem: { code: 'not_found', detail: '' } })],
     ['job_paused', async () => insertTask(await insertJob(await insertFile(1), 'paused', '2 hours'), 'queued')],
     [
       'upload_stuck',
@@ -226,6 +288,23 @@ describe('the doctor', () => {
         await insertTask(await insertJob(await insertFile(1), 'running'), 'queued', { runAt: '-11 minutes' })
       },
     ],
+    ...[
+      `insert into pool_schedule (pool, paused) values (0, true)`,
+      `insert into tenant_schedule (tenant_id, running_max) select id, 1 from tenant`,
+      `insert into tenant_schedule (tenant_id, starts_per_second) select id, 1 from tenant`,
+    ].map((text): [string, () => Promise<unknown>] => [
+      'backlog_held',
+      async () => {
+        await sql(text)
+        await sql(
+          `insert into worker (id, host, sandbox, slots, busy, started_at, last_seen_at) values ('w', 'h', 's', 2, 1, now(), now())`,
+        )
+        const jobId = await insertJob(await insertFile(1), 'running')
+        await insertTask(jobId, 'running')
+        await sql('update task set ordinal = 1')
+        await insertTask(jobId, 'queued', { runAt: '-11 minutes' })
+      },
+    ]),
     [
       'reservation_forgotten',
       () =>

@@ -115,14 +115,20 @@ export const findWrongCounters = (sql: Sql): Promise<Finding> =>
          and t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running'))`,
   )
 
+/** Who gets no more for now, because somebody has said so; asked once, not for each of a million tasks. */
+const held = `held_tenant as (
+    select s.tenant_id from tenant_schedule s where s.paused or s.starts_per_second is not null
+      or s.running_max <= (select count(*) from task_in_flight f where f.tenant_id = s.tenant_id)
+  ), held_pool as (select pool from pool_schedule where paused or starts_per_second is not null)`
+const isHeld = '(t.tenant_id in (select tenant_id from held_tenant) or t.pool in (select pool from held_pool))'
+const waitsLong = `t.state = 'queued' and t.run_at < now() - interval '10 minutes'`
+const slotsFree = `(select sum(slots - busy) from worker where last_seen_at > now() - interval '1 minute')`
+
 export const findStuckBacklog = (sql: Sql): Promise<Finding> =>
   find(
     sql,
     'job',
-    `select t.job_id || ' ' || t.step from task t
-     where t.state = 'queued' and t.run_at < now() - interval '10 minutes'
-       and not exists (select from tenant_schedule s where s.tenant_id = t.tenant_id and (s.paused or s.running_max = 0))
-       and coalesce((select sum(slots - busy) from worker where last_seen_at > now() - interval '1 minute'), 0) > 0`,
+    `with ${held} select t.job_id || ' ' || t.step from task t where ${waitsLong} and not ${isHeld} and ${slotsFree} > 0`,
   )
 
 /** Of tenants that may run; where they have to wait for a slot, that is no fault but a lack of workers. */
@@ -130,11 +136,55 @@ export const findCrowdedBacklog = (sql: Sql): Promise<Finding> =>
   find(
     sql,
     'job',
-    `select t.job_id || ' ' || t.step from task t
-     where t.state = 'queued' and t.run_at < now() - interval '10 minutes'
-       and not exists (select from tenant_schedule s where s.tenant_id = t.tenant_id and (s.paused or s.running_max = 0))
-       and (select sum(slots - busy) from worker where last_seen_at > now() - interval '1 minute') <= 0`,
+    `with ${held} select t.job_id || ' ' || t.step from task t where ${waitsLong} and not ${isHeld} and ${slotsFree} <= 0`,
   )
+
+export const findHeldBacklog = (sql: Sql): Promise<Finding> =>
+  find(sql, 'job', `with ${held} select t.job_id || ' ' || t.step from task t where ${waitsLong} and ${isHeld}`)
+
+/** Tasks are held while their job is paused, and let go in pieces when it is resumed. */
+export const findForgottenHolds = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'job',
+    `select t.job_id || ' ' || t.step from task t join job j on j.id = t.job_id
+     where t.state = 'blocked' and j.state in ('queued', 'running') and not j.tasks_moving`,
+  )
+
+/** There is something to do for it, and it has not moved for minutes. */
+export const findStuckBatches = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'batch',
+    `select b.id::text from batch b
+     where b.finished_at is null and b.told_at < now() - interval '5 minutes' and b.created_at < now() - interval '5 minutes'
+       and (b.redrive_states is not null or b.planned_at is null
+         or (b.state in ('stopping', 'cancelling') and b.items_pending > 0)
+         or (b.state = 'running' and b.items_pending > 0 and b.items_running < b.concurrency)
+         or (b.items_pending = 0 and not exists (
+           select from batch_item i join job j on j.id = i.job_id
+           where i.batch_id = b.id and i.state = 'running' and j.finished_at is null)))`,
+  )
+
+export const findLongControlTasks = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'control',
+    `select id::text from control_task where finished_at is null and created_at < now() - interval '1 hour'`,
+  )
+
+/** One that waits for its batch is no fault. */
+export const findOverdueSchedules = (sql: Sql): Promise<Finding> =>
+  find(
+    sql,
+    'schedule',
+    `select s.id::text from schedule s where s.next_tick_at < now() - interval '5 minutes'
+       and not exists (select from batch b where b.schedule_id = s.id and b.finished_at is null)
+       and not exists (select from import_source i where i.id = s.import_source_id and i.lease_until > now())`,
+  )
+
+export const findFailedSchedules = (sql: Sql): Promise<Finding> =>
+  find(sql, 'schedule', `select id::text from schedule where problem is not null and state = 'active'`)
 
 /** A retry whose moment has passed, and nobody has put it back. */
 export const findOverdueRetries = (sql: Sql): Promise<Finding> =>
@@ -149,7 +199,7 @@ export const findStuckCancellations = (sql: Sql): Promise<Finding> =>
   find(
     sql,
     'job',
-    `select id::text from job where state = 'cancelling' and cancel_requested_at < now() - interval '2 minutes'`,
+    `select id::text from job where finished_at is null and cancel_requested_at < now() - interval '2 minutes'`,
   )
 
 /** Everything that they need has ended, they have no task, and the job has not moved since. */
@@ -183,14 +233,6 @@ export const findStuckUploads = (sql: Sql): Promise<Finding> =>
     sql,
     'upload',
     `select id::text from upload_session where ended_at is null and lease_until < now() - interval '5 minutes'`,
-  )
-
-export const findHeldBacklog = (sql: Sql): Promise<Finding> =>
-  find(
-    sql,
-    'job',
-    `select t.job_id || ' ' || t.step from task t join tenant_schedule s on s.tenant_id = t.tenant_id
-     where t.state = 'queued' and t.run_at < now() - interval '10 minutes' and (s.paused or s.running_max = 0)`,
   )
 
 export const findBacklogWithoutWorkers = (sql: Sql): Promise<Finding> =>

@@ -118,7 +118,7 @@ const checks = {
   cancel_stuck: {
     severity: 'error',
     find: queries.findStuckCancellations,
-    detail: 'jobs were cancelled minutes ago and have not ended',
+    detail: 'jobs were cancelled, or stopped on a failure, minutes ago and have not ended',
     remedy: 'See the log of the maintenance role: it ends them, and does not or fails.',
   },
   step_forgotten: {
@@ -126,6 +126,37 @@ const checks = {
     find: queries.findForgottenSteps,
     detail: 'steps have not begun though all that they need has ended',
     remedy: 'Cancel and retry their jobs, and report it.',
+  },
+  hold_forgotten: {
+    severity: 'error',
+    find: queries.findForgottenHolds,
+    detail: 'tasks are held though their job is not paused',
+    remedy: 'Pause and resume their jobs, and report it.',
+  },
+  batch_stuck: {
+    severity: 'error',
+    find: queries.findStuckBatches,
+    detail: 'batches have something to do and have not moved for five minutes',
+    remedy: 'See the log of the maintenance role: it takes them further, and does not or fails.',
+  },
+  control_task_long: {
+    severity: 'warning',
+    find: queries.findLongControlTasks,
+    detail: 'orders over many jobs have run for more than an hour',
+    remedy:
+      'See their progress (GET /control-tasks) and the log of the maintenance role; cancel those that do not move.',
+  },
+  schedule_overdue: {
+    severity: 'error',
+    find: queries.findOverdueSchedules,
+    detail: 'schedules are due and were not fired',
+    remedy: 'See the log of the maintenance role: it fires them, and does not or fails.',
+  },
+  schedule_failed: {
+    severity: 'warning',
+    find: queries.findFailedSchedules,
+    detail: 'schedules could not start anything the last time',
+    remedy: 'Read their problem (GET /schedules), and correct or pause them.',
   },
   job_paused: {
     severity: 'info',
@@ -142,8 +173,8 @@ const checks = {
   backlog_held: {
     severity: 'info',
     find: queries.findHeldBacklog,
-    detail: 'tasks wait because their tenant is paused or may run nothing at all',
-    remedy: 'Resume the tenant or raise its cap when that is not meant; GET /admin/queues names the tenants.',
+    detail: 'tasks wait because their tenant or pool is paused, has reached its cap or starts no more a second',
+    remedy: 'Resume it, or raise its cap or rate, when that is not meant; GET /admin/queues names the tenants.',
   },
   reservation_forgotten: {
     severity: 'warning',
