@@ -7,6 +7,7 @@ import {
   batchReportFormats,
   batchStates,
   operationPath,
+  manifestFormats,
   operations,
   type BatchOrder,
   type BatchResource,
@@ -51,8 +52,9 @@ const create = defineCommand({
     text: { value: 'WORDS', help: 'files that a search for these words finds' },
     all: { help: 'every file' },
     name: { value: 'NAME', help: 'what to call the batch' },
+    format: { value: 'FORMAT', help: `of the list: ${manifestFormats.join(' or ')}, else by its ending, or csv` },
     concurrency: { value: 'N', help: 'jobs of it that may be live at once (1000)' },
-    tolerate: { value: 'PERCENT', help: 'share of failed items after which the rest is not started' },
+    tolerate: { value: 'PERCENT', help: 'share of failed items after which the rest is not started, or any' },
   },
   async run(_, options, context) {
     const concurrency = readCount('concurrency', options.concurrency, 10_000)
@@ -80,6 +82,7 @@ const manifestCharactersMax = 900_000
 interface SourceOptions {
   manifest?: string
   'manifest-file'?: string
+  format?: string
   match?: string
   prefix?: string
   type?: string
@@ -89,6 +92,7 @@ interface SourceOptions {
 
 async function readSource(options: SourceOptions, { cwd }: Context): Promise<Pick<BatchOrder, 'manifest' | 'query'>> {
   const { manifest, 'manifest-file': fileId, match, prefix, type, text, all } = options
+  const format = readWord('format', options.format, manifestFormats)
   const query = {
     ...(match !== undefined && { name: match }),
     ...(prefix !== undefined && { name_prefix: prefix }),
@@ -102,7 +106,7 @@ async function readSource(options: SourceOptions, { cwd }: Context): Promise<Pic
       'Give --manifest, --manifest-file, or what the files are.',
     )
   if (manifest === undefined && fileId === undefined) return { query }
-  if (fileId !== undefined) return { manifest: { format: 'csv', file_id: fileId } }
+  if (fileId !== undefined) return { manifest: { format: format ?? 'csv', file_id: fileId } }
   const file = manifest ?? ''
   const content = await readFile(path.resolve(cwd, file), 'utf8').catch(() => {
     throw usageFailure(`${file} cannot be read.`, 'Name a file with one file id or name a line.')
@@ -112,13 +116,14 @@ async function readSource(options: SourceOptions, { cwd }: Context): Promise<Pic
       `${file} has ${content.length} characters.`,
       `Give 1 to ${manifestCharactersMax}, or upload it and name it with --manifest-file.`,
     )
-  return { manifest: { format: /\.(jsonl|ndjson)$/i.test(file) ? 'jsonl' : 'csv', content } }
+  return { manifest: { format: format ?? (/\.(jsonl|ndjson)$/i.test(file) ? 'jsonl' : 'csv'), content } }
 }
 
-function readPercent(text: string): number {
+function readPercent(text: string): number | null {
+  if (text === 'any') return null
   const percent = Number(text)
   if (!/^\d+(\.\d+)?$/.test(text) || percent > 100)
-    throw usageFailure(`--tolerate is "${text}".`, 'Give a number from 0 to 100.')
+    throw usageFailure(`--tolerate is "${text}".`, 'Give a number from 0 to 100, or any.')
   return percent
 }
 
@@ -151,23 +156,28 @@ const items = defineCommand({
   },
 })
 
+const liveOptions = {
+  concurrency: { value: 'N', help: 'jobs of it that may be live at once' },
+  tolerate: { value: 'PERCENT', help: 'share of failed items after which the rest is not started, or any' },
+} as const
+
+function readLive({ concurrency: count, tolerate }: { concurrency?: string; tolerate?: string }) {
+  const concurrency = readCount('concurrency', count, 10_000)
+  return {
+    ...(concurrency !== undefined && { concurrency }),
+    ...(tolerate !== undefined && { tolerated_failure_percent: readPercent(tolerate) }),
+  }
+}
+
 const change = defineCommand({
   summary: 'change how fast a batch runs and what failures it tolerates, while it runs',
   operands: 'BATCH',
   operandsMin: 1,
-  options: {
-    concurrency: { value: 'N', help: 'jobs of it that may be live at once' },
-    tolerate: { value: 'PERCENT', help: 'share of failed items after which the rest is not started' },
-  },
+  options: liveOptions,
   async run([id = ''], options, context) {
-    const concurrency = readCount('concurrency', options.concurrency, 10_000)
-    const { tolerate } = options
-    if (concurrency === undefined && tolerate === undefined)
+    const body = readLive(options)
+    if (Object.keys(body).length === 0)
       throw usageFailure('There is nothing to change.', 'Give --concurrency or --tolerate.')
-    const body = {
-      ...(concurrency !== undefined && { concurrency }),
-      ...(tolerate !== undefined && { tolerated_failure_percent: readPercent(tolerate) }),
-    }
     return tellBatch(context, await (await context.api()).call('updateBatch', { params: { batch_id: id }, body }))
   },
 })
@@ -196,14 +206,11 @@ const redrive = defineCommand({
   summary: 'run what failed of an ended batch again',
   operands: 'BATCH',
   operandsMin: 1,
-  options: { cancelled: { help: 'also what was cancelled or never started' } },
-  run: async ([id = ''], options, context) =>
-    tellBatch(
-      context,
-      await (
-        await context.api()
-      ).call('redriveBatch', { params: { batch_id: id }, body: { cancelled: options.cancelled === true } }),
-    ),
+  options: { cancelled: { help: 'also what was cancelled or never started' }, ...liveOptions },
+  async run([id = ''], options, context) {
+    const body = { cancelled: options.cancelled === true, ...readLive(options) }
+    return tellBatch(context, await (await context.api()).call('redriveBatch', { params: { batch_id: id }, body }))
+  },
 })
 
 const report = defineCommand({

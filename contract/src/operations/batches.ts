@@ -1,7 +1,14 @@
 // Batches and their items.
 
 import { Type } from 'typebox'
-import { BatchChange, BatchItemResource, BatchOrder, BatchPlan, BatchResource } from '../resources/batch.ts'
+import {
+  BatchChange,
+  BatchItemResource,
+  BatchOrder,
+  BatchPlan,
+  BatchRedrive,
+  BatchResource,
+} from '../resources/batch.ts'
 import { batchItemStates, batchReportFormats, batchStates } from '../states.ts'
 import { List, page, type Operation } from './operation.ts'
 
@@ -64,9 +71,7 @@ export const batchOperations = {
     tag: 'batches',
     summary: 'Run what failed of an ended batch again, and what was cancelled where that is asked for',
     params: BatchParams,
-    body: Type.Object({
-      cancelled: Type.Optional(Type.Boolean({ description: 'Also what was cancelled or never started.' })),
-    }),
+    body: BatchRedrive,
     status: 202,
     response: BatchResource,
   },

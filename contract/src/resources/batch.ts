@@ -73,6 +73,16 @@ export type BatchChange = Static<typeof BatchChange>
 
 const count = (description: string) => Type.Integer({ minimum: 0, description })
 
+export const BatchRedrive = Type.Object(
+  {
+    cancelled: Type.Optional(Type.Boolean({ description: 'Also what was cancelled or never started.' })),
+    concurrency: Type.Optional(concurrency),
+    tolerated_failure_percent: Type.Optional(toleratedFailure),
+  },
+  { additionalProperties: false },
+)
+export type BatchRedrive = Static<typeof BatchRedrive>
+
 export const BatchResource = Type.Object(
   {
     batch_id: Type.String(),

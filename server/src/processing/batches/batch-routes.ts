@@ -61,7 +61,7 @@ export function batchRoutes({
       toBatchResource(await batches.cancel(actOf(context), batchIdOf(params))),
 
     redriveBatch: async ({ params, body }, context) =>
-      toBatchResource(await batches.redrive(actOf(context), batchIdOf(params), { cancelled: body.cancelled ?? false })),
+      toBatchResource(await batches.redrive(actOf(context), batchIdOf(params), body)),
 
     listBatchItems: async ({ params, query }, { principal: { tenantId } }) => {
       const { limit = limitDefault, state } = query

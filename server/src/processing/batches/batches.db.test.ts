@@ -247,6 +247,24 @@ describe('a batch that runs', () => {
     await expect(house.batches.redrive(act, row.id, { cancelled: true })).rejects.toMatchObject({ code: 'conflict' })
   })
 
+  it('may tolerate more when it is driven anew, where bad lines alone would stop it at once', async () => {
+    await addFiles(2)
+    const { row } = await order({
+      ...manifest(['1.csv', '2.csv', 'gone.csv', 'lost.csv']),
+      tolerated_failure_percent: 10,
+    })
+    expect(await ended(row)).toMatchObject({ state: 'stopped', items_failed: 2, items_cancelled: 2 })
+    await house.batches.redrive(act, row.id, { cancelled: true })
+    expect(await ended(row)).toMatchObject({ state: 'stopped', items_cancelled: 2 })
+    const again = await house.batches.redrive(act, row.id, {
+      cancelled: true,
+      tolerated_failure_percent: null,
+      concurrency: 1,
+    })
+    expect(again).toMatchObject({ concurrency: 1, tolerated_failure_percent: null, problem: null })
+    expect(await ended(row)).toMatchObject({ state: 'completed_with_errors', items_succeeded: 2, items_failed: 2 })
+  })
+
   it('runs only what failed when it is redriven', async () => {
     await addFiles(10)
     let broken = true
@@ -291,6 +309,35 @@ describe('a batch that runs', () => {
     await expect(house.batches.get(stranger.principal.tenantId, row.id)).rejects.toMatchObject({ code: 'not_found' })
     await expect(house.batches.cancel(stranger, row.id)).rejects.toMatchObject({ code: 'not_found' })
   })
+})
+
+it('that is cancelled while it is driven anew keeps what failed, and why', async () => {
+  const idle = await createEngineHouse({ maintained: false })
+  try {
+    const of = { principal: { tenantId: await idle.addTenant(), actor: 'system' } } as const
+    const { tenantId } = of.principal
+    const fileId = await idle.addFile(tenantId)
+    const { row } = await idle.batches.create(of, { query: {} })
+    await idle.database.query(
+      `insert into batch_item (batch_id, tenant_id, ordinal, state, file_id, round, problem, finished_at)
+       values ($1, $2, 1, 'failed', $3, 1, '{"code": "data_invalid", "detail": ""}', now())`,
+      [row.id, tenantId, fileId],
+    )
+    await idle.database.query(
+      `update batch set state = 'completed_with_errors', planned_at = now(), finished_at = now(), items_total = 1, items_failed = 1
+       where id = $1`,
+      [row.id],
+    )
+    await idle.batches.redrive(of, row.id, {})
+    await idle.batches.cancel(of, row.id)
+    await idle.batchRunner.advance(new AbortController().signal)
+    expect(await idle.batches.get(tenantId, row.id)).toMatchObject({ state: 'cancelled', items_failed: 1 })
+    const page = { tenantId, batchId: row.id, after: 0, limit: 10 }
+    const rows = await idle.database.withTenant(tenantId, (tx) => listItems(tx, page))
+    expect(rows).toMatchObject([{ state: 'failed', problem: { code: 'data_invalid' } }])
+  } finally {
+    await idle.close()
+  }
 })
 
 it('lists 20,000 files, and its counters are those of its rows whoever takes it further', async () => {

@@ -8,7 +8,14 @@
 //   batch  running ⇄ paused ──all ended──▶ completed | completed_with_errors
 //             └──too many failures──▶ stopping ──▶ stopped      └──cancel──▶ cancelling ──▶ cancelled
 
-import { isBatchEnded, lanes, type BatchChange, type BatchOrder, type BatchPlan } from '@millrace/contract'
+import {
+  isBatchEnded,
+  lanes,
+  type BatchChange,
+  type BatchOrder,
+  type BatchPlan,
+  type BatchRedrive,
+} from '@millrace/contract'
 import { requireCleared } from '../../files/clearance.ts'
 import { findFileContent } from '../../files/file.sql.ts'
 import { writeAudit } from '../../platform/audit.ts'
@@ -31,6 +38,7 @@ import {
   lockBatch,
   reopenBatch,
   setPlanned,
+  setRedriven,
   updateBatch,
   type BatchRow,
 } from './batch.sql.ts'
@@ -56,7 +64,7 @@ export interface Batches {
   /** Throws Problem('batch_ended'). Doing it twice is doing it once. */
   cancel(act: BatchAct, batchId: RowId<'batch'>): Promise<BatchRow>
   /** Throws Problem('batch_not_ended'), and conflict when there is nothing to run again. */
-  redrive(act: BatchAct, batchId: RowId<'batch'>, options: { cancelled: boolean }): Promise<BatchRow>
+  redrive(act: BatchAct, batchId: RowId<'batch'>, wish: BatchRedrive): Promise<BatchRow>
 }
 
 export interface BatchDependencies {
@@ -189,29 +197,29 @@ export function createBatches({ database, vault, pipelines, wake }: BatchDepende
       changeBatch(act, batchId, async (tx, row) => {
         if (isBatchEnded(row.state) || row.state === 'stopping' || row.state === 'cancelling')
           throw new Problem('batch_ended', { detail: `The batch is ${row.state.replaceAll('_', ' ')}.` })
-        const { paused, concurrency, tolerated_failure_percent: tolerated } = change
-        await updateBatch(tx, {
-          batchId,
-          state: paused === undefined ? row.state : paused ? 'paused' : 'running',
-          concurrency: concurrency ?? row.concurrency,
-          toleratedFailurePercent: tolerated === undefined ? row.tolerated_failure_percent : tolerated,
-        })
+        const { paused } = change
+        const state = paused === undefined ? row.state : paused ? 'paused' : 'running'
+        await updateBatch(tx, { ...changed(row, change), state })
         await audit(tx, act, 'batch.update', batchId, { ...change })
       }),
     cancel: (act, batchId) =>
       changeBatch(act, batchId, async (tx, row) => {
         if (isBatchEnded(row.state)) throw new Problem('batch_ended')
         if (row.state === 'cancelling') return
-        await updateBatch(tx, { ...toChange(row), state: 'cancelling' })
+        await updateBatch(tx, { ...changed(row, {}), state: 'cancelling' })
+        // What is not put back yet stays what it is, with its problem.
+        if (row.redrive_states !== null) await setRedriven(tx, { batchId, to: row.redriven_to, ended: true })
         await audit(tx, act, 'batch.cancel', batchId, {})
       }),
-    redrive: (act, batchId, { cancelled }) =>
+    redrive: (act, batchId, wish) =>
       changeBatch(act, batchId, async (tx, row) => {
         if (!isBatchEnded(row.state)) throw new Problem('batch_not_ended')
+        const { cancelled = false } = wish
         if (row.items_failed + (cancelled ? row.items_cancelled : 0) === 0)
           throw new Problem('conflict', { detail: 'No item of the batch failed.' })
         await reopenBatch(tx, batchId, cancelled ? ['failed', 'cancelled'] : ['failed'])
-        await audit(tx, act, 'batch.redrive', batchId, { cancelled })
+        await updateBatch(tx, { ...changed(row, wish), state: 'running' })
+        await audit(tx, act, 'batch.redrive', batchId, { ...wish, cancelled })
       }),
   }
 }
@@ -258,11 +266,17 @@ export async function* chunksOf<T>(items: AsyncIterable<T>, count: number): Asyn
 const nameOf = (source: BatchSource): string =>
   source.kind === 'query' ? 'Files found by a query' : 'Files listed in a manifest'
 
-const toChange = (row: BatchRow) => ({
-  batchId: row.id,
-  concurrency: row.concurrency,
-  toleratedFailurePercent: row.tolerated_failure_percent,
-})
+/** What its owner may change, as it is or as it is wished for. */
+function changed(
+  row: BatchRow,
+  { concurrency, tolerated_failure_percent: tolerated }: Pick<BatchChange, 'concurrency' | 'tolerated_failure_percent'>,
+) {
+  return {
+    batchId: row.id,
+    concurrency: concurrency ?? row.concurrency,
+    toleratedFailurePercent: tolerated === undefined ? row.tolerated_failure_percent : tolerated,
+  }
+}
 
 const tooLarge = (): Problem =>
   new Problem('batch_too_large', { detail: `At most ${itemsCountMax.toLocaleString('en')} items.` })
