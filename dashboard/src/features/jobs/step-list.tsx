@@ -39,7 +39,7 @@ function StepItem({ step, job }: { step: StepResource; job: JobResource }) {
   const outputs = job.outputs.filter((output) => output.step === step.name)
   return (
     <li className="step" id={`step-${step.name}`}>
-      <details open={open}>
+      <details className="disclosure" open={open}>
         <summary
           onClick={(event) => {
             // The state is ours: left to the browser, it would be lost with the next progress event.
@@ -60,7 +60,7 @@ function StepItem({ step, job }: { step: StepResource; job: JobResource }) {
           <Icon name="chevron" className="chevron" />
         </summary>
         {open && (
-          <div className="step-body">
+          <div className="disclosure-body step-body">
             <p className="muted step-facts">{factsOf(step)}</p>
             {step.problem && (
               <ProblemNotice problem={step.problem} facts={<span>{formatCount(step.attempts, 'attempt')}</span>} />

@@ -42,7 +42,7 @@ export function PipelinesPage() {
 function Pipeline({ pipeline }: { pipeline: PipelineResource }) {
   return (
     <li className="pipeline">
-      <details>
+      <details className="disclosure">
         <summary>
           <span className="pipeline-name">
             <span className="name">{pipeline.name}</span>
@@ -52,7 +52,7 @@ function Pipeline({ pipeline }: { pipeline: PipelineResource }) {
           <Badge tone="neutral">{pipeline.built_in ? 'Built in' : `Version ${pipeline.version}`}</Badge>
           <Icon name="chevron" className="chevron" />
         </summary>
-        <div className="pipeline-body">
+        <div className="disclosure-body pipeline-body">
           <CopyButton text={pipeline.source} label="Copy source" />
           {/* Scrolls, so the keyboard must be able to reach it. */}
           <pre className="source" tabIndex={0} aria-label={`Source of ${pipeline.name}`} role="region">
