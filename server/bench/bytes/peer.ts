@@ -1,9 +1,10 @@
 // The peers of bytes.bench.ts: bare node:http servers that do the least that could be called the same. One hashes to
-// SHA-256 and writes a file; the other also encrypts it with AES-256-GCM, as one stream under one key.
+// SHA-256 and writes a file that is there as a whole or not, and stays; the other also encrypts it with AES-256-GCM, as one
+// stream under one key.
 
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, rename, stat } from 'node:fs/promises'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -28,6 +29,7 @@ export async function openPeer(folder: string, { encrypts }: { encrypts: boolean
 
   async function receive(request: http.IncomingMessage): Promise<string> {
     const file = path.join(folder, `upload-${filesCount++}`)
+    const temp = `${file}.temp`
     const hash = createHash('sha256')
     const hashing = new Transform({
       transform(chunk: Buffer, _, done) {
@@ -36,7 +38,7 @@ export async function openPeer(folder: string, { encrypts }: { encrypts: boolean
       },
     })
     const [key, nonce] = [randomBytes(32), randomBytes(12)]
-    const to = createWriteStream(file, { flush: true })
+    const to = createWriteStream(temp, { flush: true })
     if (encrypts) {
       const cipher = createCipheriv('aes-256-gcm', key, nonce)
       await pipeline(request, hashing, cipher, to)
@@ -45,6 +47,10 @@ export async function openPeer(folder: string, { encrypts }: { encrypts: boolean
       await pipeline(request, hashing, to)
       last = { file, key, nonce, tag: Buffer.alloc(0) }
     }
+    await rename(temp, file)
+    const names = await open(folder)
+    await names.sync()
+    await names.close()
     return hash.digest('hex')
   }
 
