@@ -90,6 +90,9 @@ export const uploadOperations = {
       name: Type.String({ minLength: 1, maxLength: 4_000 }),
       size_bytes: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
       part_size_bytes: Type.Optional(Type.Integer({ minimum: 65_536, maximum: 5 * 1024 ** 3 })),
+      content_type: Type.Optional(
+        Type.String({ maxLength: 200, description: 'What it is said to be; the check of the file compares it.' }),
+      ),
       ...about,
     }),
     status: 201,

@@ -8,6 +8,7 @@ interface NewFile {
   tenantId: number
   name: string
   contentType: string
+  declaredType?: string
   object: SealedObject
   metadata: Record<string, unknown>
   createdBy: string
@@ -35,9 +36,9 @@ export function insertFiles(
     `with given as materialized (
        select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
            $8::text[], $9::text[], $10::int[], $11::text[], $12::bigint[], $13::int[], $14::text[], $15::text[], $16::text[],
-           $17::text[], $18::text[])
+           $17::text[], $18::text[], $19::text[])
          as f(id, tenant_id, object_id, store_key, size_bytes, stored_bytes, sha256, manifest, wrapped_key,
-           tenant_key_version, content_type, parent_file_id, depth, name, metadata, created_by, made, event)
+           tenant_key_version, content_type, parent_file_id, depth, name, metadata, created_by, made, event, declared_type)
      ), stored as (
        insert into object (id, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest, wrapped_key, tenant_key_version)
        select object_id, tenant_id, store_key, size_bytes, stored_bytes, sha256, manifest::jsonb, decode(wrapped_key, 'hex'),
@@ -48,8 +49,8 @@ export function insertFiles(
        select id, tenant_id, parent_file_id, depth, name, content_type, size_bytes, sha256, 'quarantined', metadata::jsonb,
          object_id, created_by, made::jsonb from given
      ), first as (
-       insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by)
-       select tenant_id, id, 1, object_id, content_type, size_bytes, sha256, created_by from given
+       insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by, declared_type)
+       select tenant_id, id, 1, object_id, content_type, size_bytes, sha256, created_by, declared_type from given
      )
      insert into outbox (tenant_id, type, file_id, data) select tenant_id, 'file.created', id, event::jsonb from given`,
     [
@@ -71,6 +72,7 @@ export function insertFiles(
       files.map(({ createdBy }) => createdBy),
       files.map(({ made }) => (made === undefined ? null : JSON.stringify(made))),
       files.map(({ event }) => JSON.stringify(event)),
+      files.map(({ declaredType }) => declaredType ?? null),
     ],
   )
 }
@@ -80,14 +82,15 @@ interface NewFileVersion {
   fileId: number
   number: number
   contentType: string
+  declaredType?: string
   object: SealedObject
   createdBy: string
 }
 
 export async function insertFileVersion(sql: Sql, version: NewFileVersion): Promise<void> {
   await sql.query(
-    `insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by)
-     values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    `insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by, declared_type)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
     [
       version.tenantId,
       version.fileId,
@@ -97,6 +100,7 @@ export async function insertFileVersion(sql: Sql, version: NewFileVersion): Prom
       version.object.sizeBytes,
       version.object.sha256,
       version.createdBy,
+      version.declaredType ?? null,
     ],
   )
 }

@@ -27,6 +27,8 @@ export interface SealFile {
   name: string
   /** Found from the content. */
   contentType: string
+  /** What its sender said that it is. */
+  declaredType?: string
   object: SealedObject
   metadata: Record<string, unknown>
   /** Wire id of who did it. */

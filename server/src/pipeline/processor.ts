@@ -75,6 +75,8 @@ export interface SandboxRun {
   file: {
     name: string
     contentType: string
+    /** What its sender said that it is. */
+    declaredType?: string
     sizeBytes: number
     sha256: string
     metadata: Record<string, unknown>

@@ -51,6 +51,28 @@ describeEngineStore('the store over the database', async () => {
   }
 })
 
+it('tells whoever claims a task what its file was sent as, and nothing where nobody has said it', async () => {
+  const house = await createEngineHouse({ maintained: false })
+  const { database, store } = house
+  const tenantId = await house.addTenant()
+  await house.usePipeline(tenantId, toDefinition({ only: { uses: 'collect.x' } }))
+  const fileId = await house.addFile(tenantId)
+  const claim = async () => {
+    const { jobRowId } = await house.submit(tenantId, fileId)
+    const { rows } = await database.query<{ taskId: number; epoch: number }>(
+      `update task set state = 'dispatched', lease_epoch = 1, lease_until = now() + interval '1 minute'
+       where job_id = $1 returning id as "taskId", lease_epoch as epoch`,
+      [jobRowId],
+    )
+    const [claimed] = await store.claimTasks({ fences: rows, leaseMs: 60_000, worker: 'worker_1' })
+    return claimed?.file
+  }
+  expect(await claim()).not.toHaveProperty('declaredType')
+  await database.query(`update file_version set declared_type = 'image/png' where file_id = $1`, [fileId])
+  expect(await claim()).toMatchObject({ declaredType: 'image/png' })
+  await house.close()
+})
+
 // The embedded database has one connection, and so no two that wait for each other.
 it.skipIf(testDatabaseUrl() === undefined)(
   'claims again when its claim was the victim of a deadlock',

@@ -79,6 +79,7 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
           fileId: row.file_id,
           name: row.name,
           contentType: row.content_type,
+          ...(row.declared_type !== null && { declaredType: row.declared_type }),
           sizeBytes: row.size_bytes,
           sha256: row.sha256,
           metadata: row.metadata,

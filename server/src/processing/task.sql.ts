@@ -41,6 +41,7 @@ export interface ClaimedTaskRow {
   file_id: number
   name: string
   content_type: string
+  declared_type: string | null
   size_bytes: number
   sha256: string
   metadata: Record<string, unknown>
@@ -75,7 +76,7 @@ export async function claimTasks(
      )
      select c.id, c.lease_epoch, c.tenant_id, c.job_id, j.pipeline_version_id, c.step, c.ordinal, c.attempt,
        c.attempts_max, c.input, j.file_id, coalesce(f.name, '') as name,
-       coalesce(v.content_type, f.content_type, 'application/octet-stream') as content_type,
+       coalesce(v.content_type, f.content_type, 'application/octet-stream') as content_type, v.declared_type,
        coalesce(v.size_bytes, f.size_bytes, 0) as size_bytes, coalesce(v.sha256, f.sha256, '') as sha256,
        coalesce(f.metadata, '{}') as metadata, coalesce(f.depth, 0) as depth
      from claimed c join job j on j.id = c.job_id left join file f on f.id = j.file_id

@@ -31,6 +31,8 @@ export interface JobFile {
   fileId: number
   name: string
   contentType: string
+  /** What its sender said that it is. */
+  declaredType?: string
   sizeBytes: number
   sha256: string
   metadata: Record<string, unknown>

@@ -1,4 +1,5 @@
 import type { Lane } from '@millrace/contract'
+import { declaredTypeOf } from './declared-type.ts'
 import type { UploadFields } from './form.ts'
 
 /** What the body of a JSON operation says of the file that is to come. */
@@ -8,13 +9,16 @@ export interface AboutFile {
   priority?: Lane
   sha256?: string
   file_id?: string
+  content_type?: string
 }
 
-export function aboutFile({ pipeline, metadata, priority, sha256, file_id: fileId }: AboutFile): {
+export function aboutFile({ pipeline, metadata, priority, sha256, file_id: fileId, ...about }: AboutFile): {
   fields: UploadFields
   fileId?: string
 } {
+  const declaredType = declaredTypeOf(about.content_type)
   const fields: UploadFields = {
+    ...(declaredType !== undefined && { declaredType }),
     ...(pipeline !== undefined && { pipeline }),
     ...(metadata !== undefined && { metadata }),
     ...(priority !== undefined && { lane: priority }),

@@ -4,6 +4,7 @@ import { lanes, type Lane } from '@millrace/contract'
 import { checkFileName } from '../files/file-name.ts'
 import { parseMetadata } from '../files/metadata.ts'
 import { Problem } from '../platform/problem.ts'
+import { declaredTypeOf } from './declared-type.ts'
 import { boundaryOf, readForm, type FormPart } from './multipart.ts'
 
 export interface UploadFields {
@@ -12,11 +13,15 @@ export interface UploadFields {
   lane?: Lane
   /** Lower-case hex; what the bytes must have. */
   sha256?: string
+  /** What the sender says that it is, where that is no part of the file itself. */
+  declaredType?: string
 }
 
 export interface FormFile {
   /** As the sender gave it. */
   name: string
+  /** What he says that it is. */
+  declaredType?: string
   /** Each piece is valid until the next is asked for. */
   content: AsyncIterable<Buffer>
   /** The fields that came before it; more may follow. */
@@ -64,7 +69,9 @@ export async function readUploadForm<T>(options: UploadFormOptions<T>): Promise<
       if (part.name === 'file') {
         if (file !== undefined) throw invalid('The form has more than one part "file".')
         const name = fileNameOf(part)
-        file = { taken: await options.takeFile({ name, content: part.content, fieldsBefore: { ...fields } }) }
+        const declaredType = declaredTypeOf(part.contentType)
+        const given = { name, content: part.content, ...(declaredType !== undefined && { declaredType }) }
+        file = { taken: await options.takeFile({ ...given, fieldsBefore: { ...fields } }) }
       } else {
         const name = fieldNameOf(part)
         if (seen.has(name)) throw invalid(`The form has more than one part "${name}".`)

@@ -10,6 +10,8 @@ export interface FormPart {
   readonly name: string
   /** As the sender gave it, path and all; undefined for a part that is not a file. Null when its bytes are not UTF-8. */
   readonly fileName: string | null | undefined
+  /** As the sender says; undefined where he does not. */
+  readonly contentType: string | undefined
   /**
    * Ends with the part. It must be read to its end, or given up with the form, before the next part is asked for. Each
    * piece is valid until the next is asked for.
@@ -207,7 +209,7 @@ function parseHeaders(bytes: Buffer): Map<string, Buffer> {
   return fields
 }
 
-function describePart(headers: Map<string, Buffer>): Pick<FormPart, 'name' | 'fileName'> {
+function describePart(headers: Map<string, Buffer>): Omit<FormPart, 'content'> {
   const bytes = headers.get('content-disposition')
   // latin1 keeps every byte as one character, so that the grammar is read before the encoding is.
   const text = bytes?.toString('latin1').trim() ?? ''
@@ -217,7 +219,7 @@ function describePart(headers: Map<string, Buffer>): Pick<FormPart, 'name' | 'fi
   if (typeof name !== 'string') throw invalid('A part has no name.')
   const extended = parameters.get('filename*')
   const fileName = extended === undefined ? decodeQuoted(parameters.get('filename')) : decodeExtended(extended)
-  return { name, fileName }
+  return { name, fileName, contentType: headers.get('content-type')?.toString('latin1').trim() }
 }
 
 function parseParameters(text: string): Map<string, string> {

@@ -37,6 +37,7 @@ export interface UploadOrder {
 export interface ReceivedFile {
   name: string
   contentType: string
+  declaredType?: string
   object: SealedObject
   /** Undefined where nothing was reserved. */
   reservation: Reservation | undefined
@@ -100,6 +101,7 @@ export const toNewFile = ({ order, file, fields }: UploadToSeal): SealFile => ({
   tenantId: order.principal.tenantId,
   name: file.name,
   contentType: file.contentType,
+  ...(file.declaredType !== undefined && { declaredType: file.declaredType }),
   object: file.object,
   metadata: fields.metadata ?? {},
   createdBy: order.principal.actor,

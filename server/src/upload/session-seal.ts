@@ -137,7 +137,9 @@ async function sealOnce(deps: SessionSealDependencies, session: SessionRow): Pro
   const object = await makeObject(deps, session, limits)
   try {
     const head = await buffer(await vault.read(object, { range: { start: 0, end: sniffBytes - 1 } }))
-    const received = { name: session.name, contentType: sniffContentType(head, session.name), object }
+    const { declaredType } = session.fields
+    const contentType = sniffContentType(head, session.name)
+    const received = { name: session.name, contentType, object, ...(declaredType !== undefined && { declaredType }) }
     return await database.withTenant(tenantId, async (tx) => {
       const held = await lockSession(tx, tenantId, id)
       if (held?.epoch !== epoch || held.state !== 'sealing') throw new Problem('upload_taken_over')

@@ -8,6 +8,7 @@ import { hashRequest, idempotencyKeyOf, type Idempotency, type IdempotencyClaim 
 import type { Tx } from '../platform/database.ts'
 import { Problem } from '../platform/problem.ts'
 import type { RequestContext, RouteGroup, StreamAnswer } from '../platform/routes.ts'
+import { declaredTypeOf } from './declared-type.ts'
 import { readFields } from './form.ts'
 import { requestPieces } from './request-pieces.ts'
 import {
@@ -231,17 +232,18 @@ async function afterFailedBody(
 
 type DescribedUpload = Pick<NewUpload, 'principal' | 'requestId' | 'name' | 'fields' | 'fileId' | 'tusMetadata'>
 
-/** What the client says of the file. Uppy and tus-js-client send filename, some others name. */
+/** What the client says of the file. Uppy and tus-js-client send filename and filetype, some others name and type. */
 function uploadOf({ headers, principal, requestId }: RequestContext): DescribedUpload {
   const field = headers['upload-metadata']
   const tusMetadata = Array.isArray(field) ? field.join(',') : field
   const texts = readUploadMetadata(tusMetadata)
   const fileId = texts.get('file_id')
+  const declaredType = declaredTypeOf(texts.get('filetype') || texts.get('type'))
   return {
     principal,
     requestId,
     name: texts.get('filename') || texts.get('name') || 'unnamed',
-    fields: readFields(texts, metadataBytesMaxDefault),
+    fields: { ...readFields(texts, metadataBytesMaxDefault), ...(declaredType !== undefined && { declaredType }) },
     ...(fileId !== undefined && { fileId }),
     ...(tusMetadata !== undefined && { tusMetadata }),
   }

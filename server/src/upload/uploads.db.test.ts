@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { UploadResult } from '@millrace/contract'
+import type { UploadResource, UploadResult } from '@millrace/contract'
 import { usageOf } from '../files/testing/catalogue.ts'
 import { systemClock, type Clock } from '../platform/clock.ts'
 import { decodeId, encodeId, type RowId } from '../platform/ids.ts'
@@ -387,6 +387,52 @@ describe('an Idempotency-Key', () => {
     expect(results.filter((code) => code !== 'none' && code !== 'idempotency_in_flight')).toEqual([])
     expect(await tracesOf(tenantId, place)).toMatchObject({ files: 1, jobs: 1, stored: 1, reservations: 0 })
   })
+})
+
+it('keeps what its sender says that a file is, whatever the way in', async () => {
+  const place = house()
+  const tenantId = await newTenant(test.database)
+  const formAs = (type: string, bytes = 100): FormData => {
+    const form = new FormData()
+    form.append('file', new Blob([randomBytes(bytes)], { type }), 'a.bin')
+    return form
+  }
+  const declared = async () => {
+    const { rows } = await test.database.query<{ declared_type: string | null }>(
+      'select declared_type from file_version where tenant_id = $1 order by id',
+      [tenantId],
+    )
+    return rows.map((row) => row.declared_type)
+  }
+  // One that is sealed with others, one that is reserved for, and a version.
+  const { file_id } = await upload(place, tenantId, formAs('image/png'))
+  await upload(place, tenantId, formAs('Text/CSV; charset=utf-8', 300_000))
+  const version = await writeForm(formAs('application/pdf'))
+  const context = contextOf(tenantId, version.body, version.headers)
+  await place.routes.uploadFileVersion({ params: { file_id }, query: undefined, body: undefined }, context)
+  const none = { params: undefined, query: undefined, body: undefined }
+  const base64 = (text: string) => Buffer.from(text).toString('base64')
+  const tus = {
+    'tus-resumable': '1.0.0',
+    'upload-length': '3',
+    'upload-metadata': `filename ${base64('a')},filetype ${base64('video/mp4')}`,
+    'content-length': '3',
+  }
+  await place.routes.createUpload(none, contextOf(tenantId, Buffer.from('abc'), tus))
+  await upload(place, tenantId, formAs(''))
+  expect(await declared()).toEqual([
+    'image/png',
+    'text/csv',
+    'application/pdf',
+    'video/mp4',
+    'application/octet-stream',
+  ])
+  const { upload_id } = (await place.routes.createPartsUpload(
+    { ...none, body: { name: 'a', size_bytes: 1, content_type: 'audio/mpeg' } },
+    contextOf(tenantId, Buffer.alloc(0), {}),
+  )) as UploadResource
+  const session = await place.sessions.get(tenantId, upload_id)
+  expect(session.fields).toEqual({ declaredType: 'audio/mpeg' })
 })
 
 it('200 parallel uploads into room for 10 store exactly 10, and nothing stays reserved', async () => {

@@ -89,7 +89,9 @@ export function createUploads(deps: UploadDependencies): Uploads {
           ...(file.fieldsBefore.sha256 !== undefined && { sha256: file.fieldsBefore.sha256 }),
           signal: order.signal,
         })
-        return { name: file.name, contentType, object, reservation: meter.reservation }
+        const { name, declaredType } = file
+        const received = { name, contentType, object, reservation: meter.reservation }
+        return declaredType === undefined ? received : { ...received, declaredType }
       } catch (error) {
         await releaseQuietly(deps, order, meter.reservation)
         throw order.signal.aborted ? new Problem('upload_incomplete', { cause: error }) : error

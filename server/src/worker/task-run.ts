@@ -108,6 +108,7 @@ const toRun = ({ input, file, results }: TaskAssignment): Pick<SandboxRun, 'para
   file: {
     name: file.name,
     contentType: file.contentType,
+    ...(file.declaredType !== undefined && { declaredType: file.declaredType }),
     sizeBytes: file.sizeBytes,
     sha256: file.sha256,
     metadata: file.metadata,

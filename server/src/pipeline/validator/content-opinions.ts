@@ -50,7 +50,7 @@ const aliases: Record<string, string> = {
 }
 
 /** One name per type, without parameters. */
-export function canonicalType(type: string): string {
+function canonicalType(type: string): string {
   const bare = type.split(';')[0]?.trim().toLowerCase() ?? ''
   return aliases[bare] ?? bare
 }
@@ -167,5 +167,23 @@ export function endingAgreement(name: string, type: string): 'agrees' | 'differs
   const ending = /\.([a-z0-9]{1,10})$/i.exec(name)?.[1]?.toLowerCase() ?? ''
   const promised = promises.get(ending)
   if (promised === undefined) return 'unknown'
-  return promised.some((one) => (one.endsWith('/') ? type.startsWith(one) : one === type)) ? 'agrees' : 'differs'
+  return isOneOf(promised, type) ? 'agrees' : 'differs'
 }
+
+/**
+ * Whether what somebody says that a file is fits what it is; unknown when he says nothing, or names a type of which
+ * nothing is known here. Types that one ending stands for go together, as XML and SVG do.
+ */
+export function declaredAgreement(declared: string | undefined, type: string): 'agrees' | 'differs' | 'unknown' {
+  const said = canonicalType(declared ?? '')
+  // Whoever knows no better calls every text a plain one.
+  if (said === type || (said === 'text/plain' && isText(type))) return 'agrees'
+  const meant = Object.keys(endings).filter((types) => types.split(' ')[0] === said)
+  if (meant.length === 0) return 'unknown'
+  return meant.some((types) => isOneOf(types.split(' '), type)) ? 'agrees' : 'differs'
+}
+
+const isText = (type: string): boolean => /^text\/|[/+](?:json|jsonl|xml|rtf)$/.test(type)
+
+const isOneOf = (promised: readonly string[], type: string): boolean =>
+  promised.some((one) => (one.endsWith('/') ? type.startsWith(one) : one === type))

@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib'
 import { Problem } from '../../platform/problem.ts'
 import { defineRun, inputOf, type TypedRun } from '../processor-run.ts'
 import { done } from '../processor.ts'
-import { agreedType, canonicalType, endingAgreement, opinionsOn, witnessedBytes } from './content-opinions.ts'
+import { agreedType, declaredAgreement, endingAgreement, opinionsOn, witnessedBytes } from './content-opinions.ts'
 import { fileIngest } from './file-ingest.ts'
 import { secondNatureOf, type SecondNature } from './second-nature.ts'
 import { structureCheckOf } from './structure/checks.ts'
@@ -16,8 +16,8 @@ type Wishes = TypedRun<(typeof fileIngest)['parameters']>['parameters']
 type Fault = { code: 'file_unreadable' | 'file_encrypted' | 'file_type_unsupported'; detail: string } | null
 
 /**
- * Result: { kind: 'file-check', content_type, declared_type, ending, opinions, is_whole, fault, flags, trailing,
- * structure, checksums }. Rejects with file_empty, file_unreadable, file_encrypted or file_type_unsupported.
+ * Result: { kind: 'file-check', content_type, declared_type, declared, ending, disagreements, opinions, is_whole, fault,
+ * flags, trailing, structure, checksums }. Rejects with file_empty, file_unreadable, file_encrypted or file_type_unsupported.
  */
 export const run = defineRun(fileIngest, async ({ parameters, file: received, ...rest }) => {
   const input = inputOf(rest)
@@ -30,13 +30,18 @@ export const run = defineRun(fileIngest, async ({ parameters, file: received, ..
     const { structure, fault: damage } = await structureOf(bytes, type)
     const second = await secondNatureOf(bytes, type, structure)
     const ending = endingAgreement(input.name, type)
-    const fault = damage ?? faultOf({ type, ending, second, name: input.name }, parameters)
+    const declaredType = input.from === 'original' ? received.declaredType : undefined
+    const declared = declaredAgreement(declaredType, type)
+    const disagreements = disagreementsOf({ type, name: input.name, ending, declaredType, declared, second })
+    const fault = damage ?? faultOf({ type, disagreements }, parameters)
     if (fault !== null && parameters.strictness !== 'report') throw new Problem(fault.code, { detail: fault.detail })
     return done([], {
       kind: 'file-check',
       content_type: type,
-      declared_type: canonicalType(input.from === 'original' ? received.contentType : input.contentType),
+      declared_type: declaredType ?? null,
+      declared,
       ending,
+      disagreements,
       opinions,
       is_whole: damage === null,
       fault,
@@ -65,19 +70,33 @@ interface Findings {
   type: string
   name: string
   ending: ReturnType<typeof endingAgreement>
+  declaredType: string | undefined
+  declared: ReturnType<typeof declaredAgreement>
   second: SecondNature
 }
 
-function faultOf({ type, name, ending, second }: Findings, { strictness, allow }: Wishes): Fault {
+/** In what name, sender and content contradict each other, in words for the owner. */
+function disagreementsOf({ type, name, ending, declaredType, declared, second }: Findings): string[] {
+  const given = /\.[a-z0-9]{1,10}$/i.exec(name)?.[0]
+  return [
+    ...(ending === 'differs' ? [`The name of the file ends in ${given}, but its content is ${type}.`] : []),
+    ...(declared === 'differs' ? [`The file was sent as ${declaredType}, but its content is ${type}.`] : []),
+    ...(second.flags.some((flag) => flag.startsWith('polyglot'))
+      ? [`The file is ${type} and something else at the same time.`]
+      : []),
+  ]
+}
+
+function faultOf(
+  { type, disagreements }: { type: string; disagreements: readonly string[] },
+  { strictness, allow }: Wishes,
+): Fault {
   if (!allow.some((pattern) => matches(pattern, type)))
     return { code: 'file_type_unsupported', detail: `Files of type ${type} are not allowed here.` }
-  if (strictness !== 'strict') return null
-  const given = /\.[a-z0-9]{1,10}$/i.exec(name)?.[0]
-  if (ending === 'differs')
-    return { code: 'file_unreadable', detail: `The name of the file ends in ${given}, but its content is ${type}.` }
-  if (second.flags.some((flag) => flag.startsWith('polyglot')))
-    return { code: 'file_unreadable', detail: `The file is ${type} and something else at the same time.` }
-  return null
+  const [disagreement] = disagreements
+  return strictness === 'strict' && disagreement !== undefined
+    ? { code: 'file_unreadable', detail: disagreement }
+    : null
 }
 
 function matches(pattern: string, type: string): boolean {

@@ -115,6 +115,56 @@ describe('a whole file', () => {
   })
 })
 
+describe('what a file is sent as', () => {
+  const sentAs = async (declaredType: string | undefined, bytes: Buffer, name: string, strictness = 'normal') => {
+    const file = { name, contentType: 'x/y', sizeBytes: 1, sha256: '', metadata: {}, depth: 0 }
+    await using ran = await runProcessor(run, [{ name, contentType: 'x/y', bytes }], {
+      parameters: { strictness },
+      file: { ...file, ...(declaredType !== undefined && { declaredType }) },
+    })
+    return ran.outcome
+  }
+
+  it.each([
+    [undefined, 'unknown', []],
+    ['application/octet-stream', 'unknown', []],
+    ['application/x-nobody-knows', 'unknown', []],
+    ['image/png', 'agrees', []],
+    ['application/pdf', 'differs', ['The file was sent as application/pdf, but its content is image/png.']],
+    ['text/plain', 'differs', ['The file was sent as text/plain, but its content is image/png.']],
+  ])('%s is compared with a PNG: %s', async (declaredType, declared, disagreements) => {
+    expect(await sentAs(declaredType, png, 'a.png')).toMatchObject({
+      kind: 'done',
+      result: { declared_type: declaredType ?? null, declared, disagreements },
+    })
+    const strictly = await sentAs(declaredType, png, 'a.png', 'strict')
+    const [detail] = disagreements
+    expect(strictly).toMatchObject(detail === undefined ? { kind: 'done' } : { kind: 'reject', detail })
+  })
+
+  it.each([
+    ['text/plain', 'a.csv', 'a;b\n1;2\n', 'agrees'],
+    ['text/csv', 'a.csv', 'a;b\n1;2\n', 'agrees'],
+    ['text/markdown', 'a.md', '# words\n', 'agrees'],
+    ['text/plain', 'a.json', '{"a":1}', 'agrees'],
+    ['image/jpg', 'a.csv', 'a;b\n', 'differs'],
+  ])('%s fits %s', async (declaredType, name, text, declared) => {
+    expect(await sentAs(declaredType, Buffer.from(text), name)).toMatchObject({ result: { declared } })
+  })
+
+  it('stands beside what its name says', async () => {
+    const outcome = await sentAs('application/zip', png, 'a.pdf')
+    expect(outcome).toMatchObject({
+      result: {
+        disagreements: [
+          'The name of the file ends in .pdf, but its content is image/png.',
+          'The file was sent as application/zip, but its content is image/png.',
+        ],
+      },
+    })
+  })
+})
+
 describe('a damaged file', () => {
   it.each(whole)('%s is refused wherever it is cut', async (name, bytes) => {
     for (const [place, cut] of truncations(bytes).entries()) {

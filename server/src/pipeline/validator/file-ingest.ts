@@ -8,14 +8,14 @@ export const fileIngest = defineProcessor({
   stage: 'validate',
   version: 1,
   summary:
-    'Tells the type of a file by its content, compares it with its name, checks that it is whole, finds files that are two things at once, and computes checksums.',
+    'Tells the type of a file by its content, compares it with its name and with what its sender says, checks that it is whole, finds files that are two things at once, and computes checksums.',
   accepts: ['*/*'],
   parameters: Type.Object(
     {
       strictness: Type.Enum(['strict', 'normal', 'report'], {
         default: 'normal',
         description:
-          'normal refuses damaged and encrypted files and types that are not allowed; strict refuses a wrong ending and files that are two things at once as well; report only tells.',
+          'normal refuses damaged and encrypted files and types that are not allowed; strict refuses a wrong ending, a wrong type told by the sender, and files that are two things at once as well; report only tells.',
       }),
       allow: Type.Array(Type.String({ pattern: '^[a-z*]+/[a-z0-9.+*-]+$', maxLength: 100 }), {
         maxItems: 100,
