@@ -51,6 +51,7 @@ const share = (change: string) =>
 describe('a worker that has ended a task', () => {
   it('goes on with the only one that follows, claimed and told as any other, to the end of the job', async () => {
     const jobId = await submit()
+    await house.database.query(`update file_version set declared_type = 'text/html' where tenant_id = $1`, [tenantId])
     const first = await take()
     const output = { name: 'a.txt', contentType: 'text/plain', object: testObject(tenantId), as: 'output' } as const
     const { isWritten, next } = await goOn(first, done([output], { rows: 1 }))
@@ -61,8 +62,9 @@ describe('a worker that has ended a task', () => {
       attempt: 1,
       results: { first: { rows: 1 } },
       input: { files: [{ name: 'a.txt' }] },
-      file: { name: 'data.csv', metadata: { owner: 'me' } },
+      file: { name: 'data.csv', metadata: { owner: 'me' }, declaredType: 'text/html' },
     })
+    expect(next!.file).toEqual(first.file)
     expect(await house.read(tenantId, jobId)).toMatchObject({
       status: 'running',
       steps: [{ state: 'succeeded' }, { state: 'running', started_at: expect.any(String), attempts: 1 }, {}],

@@ -88,7 +88,8 @@ const toWishes = (candidates: readonly Candidate[]): ContinuationWish[] =>
 function toClaimed({ task, graph }: Candidate, taskId?: number, file?: EngineFile): ClaimedTask | undefined {
   if (taskId === undefined || file === undefined) return undefined
   const { tenantId, jobId, step, ordinal, attemptsMax, input } = task
-  const { fileId, name, contentType, sizeBytes, sha256, metadata, depth } = file
+  const { fileId, name, contentType, declaredType, sizeBytes, sha256, metadata, depth } = file
+  const said = declaredType !== undefined && { declaredType }
   return {
     taskId,
     epoch: 1,
@@ -100,6 +101,6 @@ function toClaimed({ task, graph }: Candidate, taskId?: number, file?: EngineFil
     attempt: 1,
     attemptsMax,
     input,
-    file: { fileId, name, contentType, sizeBytes, sha256, metadata, depth },
+    file: { fileId, name, contentType, ...said, sizeBytes, sha256, metadata, depth },
   }
 }

@@ -10,6 +10,7 @@ export interface JobFileRow {
   file_id: number
   name: string
   content_type: string
+  declared_type: string | null
   size_bytes: number
   sha256: string
   object_id: string
@@ -23,8 +24,8 @@ export interface JobFileRow {
 /** The file of each job as it was at the job's version; nothing for one that was erased. */
 export async function listJobFiles(sql: Sql, jobIds: readonly number[]): Promise<JobFileRow[]> {
   const { rows } = await sql.query<JobFileRow>(
-    `select j.id as job_id, f.id as file_id, f.name, v.content_type, v.size_bytes, v.sha256, v.object_id, f.metadata, f.found,
-       f.depth, f.version = j.file_version as current,
+    `select j.id as job_id, f.id as file_id, f.name, v.content_type, v.declared_type, v.size_bytes, v.sha256, v.object_id, f.metadata,
+       f.found, f.depth, f.version = j.file_version as current,
        case when f.version = j.file_version then f.state else coalesce(v.state, 'quarantined') end as state
      from job j join file f on f.id = j.file_id
        join file_version v on v.file_id = j.file_id and v.number = j.file_version

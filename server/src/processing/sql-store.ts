@@ -218,6 +218,7 @@ const toEngineFile = (row: jobFiles.JobFileRow): EngineFile => ({
   fileId: row.file_id,
   name: row.name,
   contentType: row.content_type,
+  ...(row.declared_type !== null && { declaredType: row.declared_type }),
   sizeBytes: row.size_bytes,
   sha256: row.sha256,
   objectId: row.object_id,
