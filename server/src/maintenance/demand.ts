@@ -4,8 +4,8 @@ import type { Service } from '../platform/service.ts'
 import type { DutyDependencies } from './duty-dependencies.ts'
 import { createDuty } from './duty.ts'
 
+/** Also while nothing waits: whoever scales by this must see a burst when it comes. */
 const lookMs = 2_000
-const idleMs = 10_000
 
 export function createDemand(deps: DutyDependencies & { pool: number }): Service {
   const { store, leader, pool, wake, clock, log } = deps
@@ -17,8 +17,8 @@ export function createDemand(deps: DutyDependencies & { pool: number }): Service
     async look() {
       if (leader.current() === undefined) return lookMs
       const slots = await store.countSlots()
-      const { backlogCount } = await store.writeDemand(pool, slots)
-      return backlogCount === 0 ? idleMs : lookMs
+      await store.writeDemand(pool, slots)
+      return lookMs
     },
   })
 }

@@ -76,6 +76,16 @@ describe('a batch over a query', () => {
     expect(rows).toEqual([{ status: 'completed' }])
   })
 
+  it('is refused where a hundred others are live', async () => {
+    await house.database.query(
+      `insert into batch (tenant_id, name, lane, source, concurrency, created_by, state)
+       select $1, 'b', 2, '{"kind": "lines"}', 1, 'system', 'paused' from generate_series(1, 100)`,
+      [tenantId],
+    )
+    await expect(order({})).rejects.toMatchObject({ code: 'too_many_batches' })
+    await house.database.query('delete from batch where tenant_id = $1', [tenantId])
+  })
+
   it('finds files by the text in them', async () => {
     const [first, second] = await addFiles(3)
     for (const [fileId, body] of [

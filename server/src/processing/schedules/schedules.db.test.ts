@@ -1,20 +1,24 @@
+import type { ScheduleOrder } from '@millrace/contract'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Clock } from '../../platform/clock.ts'
 import { silentLog } from '../../platform/log.ts'
-import type { RowId } from '../../platform/ids.ts'
+import { encodeId, type RowId } from '../../platform/ids.ts'
+import type { RequestContext } from '../../platform/routes.ts'
 import { createEngineHouse, type EngineHouse } from '../testing/engine-house.ts'
 import { parseCron } from './cron.ts'
+import { scheduleRoutes } from './schedule-routes.ts'
 import { chooseTick, createScheduleRunner, type ScheduleRunner } from './schedule-runner.ts'
 import { findSchedule, insertSchedule, type ScheduleFields } from './schedule.sql.ts'
 
 let house: EngineHouse
 let tenantId: RowId<'tenant'>
 let runner: ScheduleRunner
+let clock: Clock
 let now = new Date('2026-03-01T12:00:00Z')
 
 beforeAll(async () => {
   house = await createEngineHouse({ maintained: false })
-  const clock: Clock = { now: () => now, monotonicMs: () => 0, sleep: async () => undefined }
+  clock = { now: () => now, monotonicMs: () => 0, sleep: async () => undefined }
   const { database, batches, wake } = house
   runner = createScheduleRunner({ database, batches, clock, wake, log: silentLog })
 })
@@ -94,6 +98,41 @@ describe('a schedule', () => {
     await fireAt('2026-03-01T12:00:01Z')
     const row = await house.database.withTenant(tenantId, (tx) => findSchedule(tx, tenantId, id))
     expect(row).toMatchObject({ last_outcome: 'failed', problem: { code: 'pipeline_unknown' } })
+  })
+})
+
+describe('an order for a schedule', () => {
+  const create = async (body: Partial<ScheduleOrder>) => {
+    const routes = scheduleRoutes({ database: house.database, pipelines: { find: async () => undefined }, clock })
+    const principal = { kind: 'system', tenantId, role: 'admin', operator: false, actor: 'system' } as const
+    // As much of a request as this handler looks at.
+    const context = { principal, requestId: 'r' } as unknown as RequestContext
+    const order = { name: 's', cron: '@daily', ...body }
+    return routes.createSchedule({ params: undefined as never, query: undefined as never, body: order }, context)
+  }
+
+  it.each<[string, Partial<ScheduleOrder>]>([
+    ['cron_never_fires', { cron: '0 0 30 2 *', batch: { query: {} } }],
+    ['cron_invalid', { cron: '61 * * * *', batch: { query: {} } }],
+    ['cron_invalid', { time_zone: 'Mars/Base', batch: { query: {} } }],
+    ['invalid_request', {}],
+    ['invalid_request', { batch: { query: {} }, import_source_id: encodeId('import_source', 1 as never) }],
+    ['invalid_request', { batch: { manifest: { format: 'csv', content: 'x' } } }],
+    ['pipeline_unknown', { batch: { query: {}, pipeline: 'gone' } }],
+    ['not_found', { import_source_id: encodeId('import_source', 999_999 as never) }],
+    ['not_found', { import_source_id: 'nonsense' }],
+  ])('is refused with %s: %j', async (code, body) => {
+    await expect(create(body)).rejects.toMatchObject({ code })
+  })
+
+  it('is answered with its next run', async () => {
+    now = new Date('2026-03-01T12:00:00Z')
+    expect(await create({ batch: { query: {} }, time_zone: 'Asia/Tokyo' })).toMatchObject({
+      next_run_at: '2026-03-01T15:00:00.000Z',
+      import_source_id: null,
+      missed_ticks: 'skip',
+      overlap: false,
+    })
   })
 })
 
