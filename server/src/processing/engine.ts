@@ -173,7 +173,8 @@ function addRecords(graph: JobGraph, step: string, count: number): void {
   // A step that hands on what another has counted would count it twice: the largest count of a step is the job's.
   const counts = graph.job
   const fansOut = graph.definitionOf(step).each !== undefined
-  counts.recordsCount = fansOut ? (counts.recordsCount ?? 0) + count : Math.max(counts.recordsCount ?? 0, count)
+  const all = fansOut ? (counts.recordsCount ?? 0) + count : Math.max(counts.recordsCount ?? 0, count)
+  counts.recordsCount = Math.min(all, Number.MAX_SAFE_INTEGER) // What is larger, the column does not take.
 }
 
 async function cancelIdle(tx: EngineTx, graphs: ReadonlyMap<number, JobGraph>): Promise<void> {

@@ -108,7 +108,7 @@ describe('an order for a schedule', () => {
     // As much of a request as this handler looks at.
     const context = { principal, requestId: 'r' } as unknown as RequestContext
     const order = { name: 's', cron: '@daily', ...body }
-    return routes.createSchedule({ params: undefined as never, query: undefined as never, body: order }, context)
+    return routes.createSchedule({ params: undefined, query: undefined, body: order }, context)
   }
 
   it.each<[string, Partial<ScheduleOrder>]>([
