@@ -220,11 +220,55 @@ describe('a cron expression', () => {
     expect(times.next(new Date('2026-07-10T00:00:00Z'))?.toISOString()).toBe('2026-07-10T00:30:00.000Z')
   })
 
-  it('is refused when it cannot be read, and known never to fire', () => {
+  const between = (cron: string, timeZone: string, from: string, to: string): string[] => {
+    const times = parseCron(cron, timeZone)
+    const found: string[] = []
+    for (let at = times.next(new Date(from)); at !== undefined && at <= new Date(to); at = times.next(at))
+      found.push(at.toISOString().slice(11, 16))
+    return found
+  }
+
+  it.each<[string, string, string, string[]]>([
+    ['30 2 * * *', 'Europe/Berlin', '2026-03-29', ['01:30']],
+    ['30 2 * * *', 'Europe/Berlin', '2026-10-25', ['00:30']],
+    ['0 2,3 * * *', 'Europe/Berlin', '2026-10-25', ['00:00', '02:00']],
+    ['0 0-4 * * *', 'America/New_York', '2026-11-01', ['04:00', '05:00', '07:00', '08:00', '09:00']],
+  ])('%s in %s fires once on %s, when clocks are put forward or back', (cron, timeZone, day, times) => {
+    const [from, to] = [`${day}T00:00:00Z`, `${day}T12:00:00Z`]
+    const before = new Date(Date.parse(from) - 1)
+    expect(between(cron, timeZone, before.toISOString(), to)).toEqual(times)
+  })
+
+  it.each(['Europe/Berlin', 'America/New_York', 'Asia/Kolkata', 'UTC'])(
+    'fires in each hour in %s, also when clocks are put back',
+    (zone) => {
+      for (const day of ['2026-10-25', '2026-11-01', '2026-03-08', '2026-03-29']) {
+        const times = between('*/30 * * * *', zone, `${day}T00:15:00Z`, `${day}T10:00:00Z`)
+        expect(times).toHaveLength(20)
+        expect(between('@hourly', zone, `${day}T00:15:00Z`, `${day}T10:15:00Z`)).toHaveLength(10)
+      }
+    },
+  )
+
+  it('goes on within an hour that exists twice', () => {
+    const row = { cron: '*/30 1-5 * * *', time_zone: 'Europe/Berlin', missed_ticks: 'once' as const }
+    const { at, next } = chooseTick(
+      { ...row, next_tick_at: new Date('2026-10-25T00:30:00Z') },
+      new Date('2026-10-25T01:10:00Z'),
+    )
+    expect([at, next].map((time) => time?.toISOString().slice(11, 16))).toEqual(['00:30', '02:00'])
+    const times = parseCron('30 2 * * *', 'Europe/Berlin')
+    expect(times.next(new Date('2026-10-25T01:10:00Z'))?.toISOString()).toBe('2026-10-26T01:30:00.000Z')
+  })
+
+  it.each(['0 0 30 2 *', '0 0 31 4 *', '0 0 31 2,4,6,9,11 *'])('%s never fires', (cron) => {
+    expect(parseCron(cron, 'UTC').next(new Date('2026-03-01T12:00:00Z'))).toBeUndefined()
+  })
+
+  it('is refused when it cannot be read', () => {
     for (const cron of ['', '* * * *', '* * * * * *', '61 * * * *', 'x * * * *', '@reboot'])
       expect(() => parseCron(cron, 'UTC'), cron).toThrow(expect.objectContaining({ code: 'cron_invalid' }))
     expect(() => parseCron('* * * * *', 'Mars/Base')).toThrow(expect.objectContaining({ code: 'cron_invalid' }))
-    expect(parseCron('0 0 30 2 *', 'UTC').next(new Date())).toBeUndefined()
   })
 
   it('passes over what is older than a week', () => {
