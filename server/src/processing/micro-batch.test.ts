@@ -57,6 +57,29 @@ describe('a micro-batch', () => {
     expect(sizes).toEqual([2, 1])
   })
 
+  it('waits for its time only while others are about to come', async () => {
+    const { clock } = manualClock()
+    const batches: number[][] = []
+    let othersCome = true
+    const add = createMicroBatch<number, number>({
+      clock,
+      countMax: 3,
+      waitMs: 4,
+      othersCome: () => othersCome,
+      parallelMax: 1,
+      run: async (items) => {
+        batches.push([...items])
+        return items
+      },
+    })
+    const first = add(1)
+    expect(batches).toEqual([])
+    othersCome = false
+    await Promise.all([first, add(2)])
+    await add(3)
+    expect(batches).toEqual([[1, 2], [3]])
+  })
+
   it('that need not wait runs at once, and gathers only while a batch is under way', async () => {
     const { clock } = manualClock()
     const gates: (() => void)[] = []

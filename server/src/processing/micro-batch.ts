@@ -8,6 +8,8 @@ export interface MicroBatchOptions<Item, Value> {
   countMax: number
   /** How long the first of a batch waits for others; 0: only as long as as many batches as may are under way. */
   waitMs: number
+  /** Whether others are about to come: while they are not, nobody waits for the clock. Left out: one never knows. */
+  othersCome?: () => boolean
   /** Batches under way at once. */
   parallelMax: number
   /** Answers in the order of the items; when it throws, all of them fail. */
@@ -21,14 +23,14 @@ interface Waiting<Item, Value> {
 }
 
 export function createMicroBatch<Item, Value>(options: MicroBatchOptions<Item, Value>): (item: Item) => Promise<Value> {
-  const { clock, countMax, waitMs, parallelMax, run } = options
+  const { clock, countMax, waitMs, othersCome = () => true, parallelMax, run } = options
   let waiting: Waiting<Item, Value>[] = []
   let running = 0
   let due = waitMs === 0
   let timing = false
 
   const flush = (): void => {
-    while (waiting.length > 0 && running < parallelMax && (due || waiting.length >= countMax)) {
+    while (waiting.length > 0 && running < parallelMax && (due || waiting.length >= countMax || !othersCome())) {
       const batch = waiting.slice(0, countMax)
       waiting = waiting.slice(countMax)
       running += 1

@@ -38,11 +38,20 @@ function gatedHouse(atTransaction: (count: number) => void = () => {}) {
     )
   }
   const database = { ...test.database, withTenant }
-  const clock = { ...systemClock, sleep: () => new Promise<void>(() => {}) } // Nobody here waits for the clock.
+  // Nobody here waits for the clock, but where a test says that a moment is over.
+  const moment = Promise.withResolvers<void>()
+  const clock = { ...systemClock, sleep: () => moment.promise }
   const idempotency = createIdempotency({ database: test.database, ids: systemIds })
   const quota = createQuota({ database })
-  const seal = createSealTogether({ database, clock, quota, submission: testSubmission, idempotency })
-  return { seal, idempotency, openGate: gate.resolve, transactionsOf: () => entered }
+  const { seal, storing } = createSealTogether({ database, clock, quota, submission: testSubmission, idempotency })
+  return {
+    seal,
+    storing,
+    idempotency,
+    openGate: gate.resolve,
+    endMoment: moment.resolve,
+    transactionsOf: () => entered,
+  }
 }
 
 interface Options {
@@ -93,6 +102,42 @@ async function writtenOf(tenantId: number) {
 }
 
 const whole = (name: string) => ({ name, objects: 1, versions: 1, jobs: 1, events: 1, audited: 2 })
+
+describe('an upload that is ready while another is being stored', () => {
+  it('waits for that, and is sealed with it', async () => {
+    const tenantId = await insertTestTenant(test.database)
+    const { seal, storing, openGate, transactionsOf } = gatedHouse()
+    openGate()
+    const stored = Promise.withResolvers<void>()
+    const other = storing(tenantId, () => stored.promise).then(() => seal(uploadOf(tenantId, 'b')))
+    const first = seal(uploadOf(tenantId, 'a'))
+    stored.resolve()
+    await Promise.all([first, other])
+    expect(await writtenOf(tenantId)).toEqual(['a', 'b'].map(whole))
+    expect(transactionsOf()).toEqual([tenantId])
+  })
+
+  it('waits no longer than a moment', async () => {
+    const tenantId = await insertTestTenant(test.database)
+    const { seal, storing, openGate, endMoment } = gatedHouse()
+    openGate()
+    void storing(tenantId, () => new Promise<void>(() => {}))
+    const first = seal(uploadOf(tenantId, 'a'))
+    endMoment()
+    await first
+    expect(await writtenOf(tenantId)).toEqual([whole('a')])
+  })
+
+  it('waits neither for one of another tenant nor for one whose storing has failed', async () => {
+    const [tenantId, another] = [await insertTestTenant(test.database), await insertTestTenant(test.database)]
+    const { seal, storing, openGate } = gatedHouse()
+    openGate()
+    void storing(another, () => new Promise<void>(() => {}))
+    await expect(storing(tenantId, () => Promise.reject(new Error('full')))).rejects.toThrow('full')
+    await seal(uploadOf(tenantId, 'a'))
+    expect(await writtenOf(tenantId)).toEqual([whole('a')])
+  })
+})
 
 describe('uploads that are ready while another is being sealed', () => {
   it('are sealed together, each with all that belongs to it and with its own answer', async () => {

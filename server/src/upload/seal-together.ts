@@ -1,10 +1,11 @@
-// Small uploads of one tenant that become ready while another is being sealed are sealed in one transaction, with as many
+// Small uploads of one tenant that become ready at about the same time are sealed in one transaction, with as many
 // statements for all of them as for one. They would wait for each other anyway, for the lock of the tenant's usage.
-// Whoever comes while nothing is under way is sealed at once, alone. What cannot be sealed is looked for by halving, so
-// that it fails alone; and nobody is answered before the commit that holds his file.
+// A group gathers while the one before is being sealed, or, for a moment at most, while bytes of others are being stored;
+// whoever comes alone waits for nobody. What cannot be sealed is looked for by halving, so that it fails alone; and nobody
+// is answered before the commit that holds his file.
 //
-//   ready ──▶ gathering ──the one under way has ended──▶ one transaction for all ──committed──▶ each his answer
-//                                                          └──failed──▶ halves, each a transaction of its own
+//   ready ──▶ gathering ──the one under way has ended,──▶ one transaction for all ──committed──▶ each his answer
+//                         nobody else is being stored      └──failed──▶ halves, each a transaction of its own
 
 import type { UploadResult } from '@millrace/contract'
 import { enterFiles } from '../files/seal.ts'
@@ -22,23 +23,33 @@ export interface SealTogetherDependencies extends SealDependencies {
   clock: Clock
 }
 
+/** A disk stores some small files in it; a store over a network, which takes longer for one, makes nobody wait for itself. */
+const gatherMsMax = 10
 /** Metadata may be 64 KiB each; of so many a statement is a few megabytes at most. */
 const togetherCountMax = 64
 
 type Outcome = UploadResult | Error
 
-/**
- * Seals a new file for which nothing is reserved, with others of its tenant. Throws what submitJobs, enter and finish
- * throw; nothing of it is written then.
- */
-export function createSealTogether(deps: SealTogetherDependencies): (upload: UploadToSeal) => Promise<UploadResult> {
+export interface SealTogether {
+  /** Stores the bytes of a file that will be sealed here. */
+  readonly storing: <T>(tenantId: number, store: () => Promise<T>) => Promise<T>
+  /**
+   * Seals a new file for which nothing is reserved, with others of its tenant. Throws what submitJobs, enter and finish
+   * throw; nothing of it is written then.
+   */
+  readonly seal: (upload: UploadToSeal) => Promise<UploadResult>
+}
+
+export function createSealTogether(deps: SealTogetherDependencies): SealTogether {
+  const storingCounts = new Map<number, number>()
   const tenants = new Map<number, { seal: (upload: UploadToSeal) => Promise<Outcome>; waitingCount: number }>()
 
   function open(tenantId: number) {
     const seal = createMicroBatch<UploadToSeal, Outcome>({
       clock: deps.clock,
       countMax: togetherCountMax,
-      waitMs: 0,
+      waitMs: gatherMsMax,
+      othersCome: () => storingCounts.has(tenantId),
       parallelMax: 1,
       run: (uploads) => sealAll(deps, tenantId, uploads),
     })
@@ -47,7 +58,18 @@ export function createSealTogether(deps: SealTogetherDependencies): (upload: Upl
     return opened
   }
 
-  return async (upload) => {
+  async function storing<T>(tenantId: number, store: () => Promise<T>): Promise<T> {
+    storingCounts.set(tenantId, (storingCounts.get(tenantId) ?? 0) + 1)
+    try {
+      return await store()
+    } finally {
+      const left = (storingCounts.get(tenantId) ?? 0) - 1
+      if (left > 0) storingCounts.set(tenantId, left)
+      else storingCounts.delete(tenantId)
+    }
+  }
+
+  async function seal(upload: UploadToSeal): Promise<UploadResult> {
     const { tenantId } = upload.order.principal
     const tenant = tenants.get(tenantId) ?? open(tenantId)
     tenant.waitingCount++
@@ -60,6 +82,8 @@ export function createSealTogether(deps: SealTogetherDependencies): (upload: Upl
       if (tenant.waitingCount === 0) tenants.delete(tenantId)
     }
   }
+
+  return { storing, seal }
 }
 
 /** In the order of the uploads. Never throws, because some of them may have been committed. */

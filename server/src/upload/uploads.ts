@@ -63,7 +63,7 @@ export function createUploads(deps: UploadDependencies): Uploads {
   const sealTogether = createSealTogether(deps)
   const sealReceived = (upload: UploadToSeal): Promise<UploadResult> =>
     upload.file.reservation === undefined
-      ? sealTogether(upload)
+      ? sealTogether.seal(upload)
       : deps.database.withTenant(upload.order.principal.tenantId, (tx) => sealUpload(deps, tx, upload))
   return {
     discard,
@@ -80,15 +80,19 @@ export function createUploads(deps: UploadDependencies): Uploads {
           order.unreserved === true ? undefined : await reserve(deps, order, file.fieldsBefore.pipeline, contentType),
       }
       try {
-        const object = await deps.vault.write({
-          tenantId: order.principal.tenantId,
-          // What is not reserved for is here already.
-          content: order.unreserved === true ? whole : meteredContent(deps, order, whole, meter),
-          folder: 'files',
-          sizeBytesMax: order.limits.fileSizeBytesMax,
-          ...(file.fieldsBefore.sha256 !== undefined && { sha256: file.fieldsBefore.sha256 }),
-          signal: order.signal,
-        })
+        const write = () =>
+          deps.vault.write({
+            tenantId: order.principal.tenantId,
+            // What is not reserved for is here already.
+            content: order.unreserved === true ? whole : meteredContent(deps, order, whole, meter),
+            folder: 'files',
+            sizeBytesMax: order.limits.fileSizeBytesMax,
+            ...(file.fieldsBefore.sha256 !== undefined && { sha256: file.fieldsBefore.sha256 }),
+            signal: order.signal,
+          })
+        const object = await (order.unreserved === true
+          ? sealTogether.storing(order.principal.tenantId, write)
+          : write())
         const { name, declaredType } = file
         const received = { name, contentType, object, reservation: meter.reservation }
         return declaredType === undefined ? received : { ...received, declaredType }
