@@ -6,6 +6,7 @@ it.each([
   ['image-thumbnail', 'image.thumbnail'],
   ['imgae.thumbnail', 'image.thumbnail'],
   ['Data.Convert', 'data.convert'],
+  ['table.convert', 'data.convert'],
   ['text_document', 'document.text'],
   ['text.ocr', undefined],
   ['', undefined],

@@ -4,7 +4,9 @@ export function nearestName(word: string, candidates: readonly string[]): string
   if (word.length > 100) return undefined
   let nearest: { name: string; distance: number } | undefined
   for (const name of candidates) {
-    const distance = isPartOf(word, name) ? 1 : editDistance(word.toLowerCase(), name.toLowerCase())
+    const distance = isPartOf(word, name)
+      ? 1
+      : Math.min(editDistance(word.toLowerCase(), name.toLowerCase()), endDistance(word, name))
     if (distance <= distanceMax && distance < (nearest?.distance ?? Infinity)) nearest = { name, distance }
   }
   return nearest?.name
@@ -21,6 +23,10 @@ const isPartOf = (word: string, name: string): boolean => {
   const dotted = word.replaceAll(/[-_/: ]/g, '.')
   return name.endsWith(`.${word}`) || name === dotted || name === dotted.split('.').toReversed().join('.')
 }
+
+/** What is done has the right name, and what it is done to has another: "table.union" for data.union. */
+const endDistance = (word: string, name: string): number =>
+  word.includes('.') && word.split('.').at(-1) === name.split('.').at(-1) ? 2 : Infinity
 
 /** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
 function editDistance(left: string, right: string): number {

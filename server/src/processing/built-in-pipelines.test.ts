@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readBuiltInPipelines } from '../pipeline/built-in.ts'
 import { processors } from '../pipeline/registry.ts'
@@ -95,4 +96,14 @@ describe('the built-in pipelines', () => {
     expect(await labelsOf('application/octet-stream')).toMatchObject({ labels: ['unknown'] })
     expect(await labelsOf('application/x-shellscript')).toMatchObject({ labels: [] })
   })
+})
+
+it('the page about pipelines has examples without a fault, and names every key of a step', async () => {
+  const page = await readFile(new URL('../../../docs/reference/pipelines.md', import.meta.url), 'utf8')
+  const examples = [...page.matchAll(/^```yaml\n(.+?)^```/gms)].map(([, source = '']) => source)
+  expect(examples).not.toEqual([])
+  for (const source of examples) expect(parsePipeline(source, catalogue)).toHaveProperty('definition')
+  const parsed = parsePipeline('name: a\naccept: ["*/*"]\nsteps: { a: { uses: file.ingest, nothing: 1 } }\n', catalogue)
+  const [, keys = ''] = /Known here: (.+)\./.exec('faults' in parsed ? (parsed.faults[0]?.message ?? '') : '') ?? []
+  for (const key of keys.split(', ')) expect(page).toContain(`| \`${key}\``)
 })
