@@ -24,7 +24,7 @@ Commands
   tenant NAME      add a tenant with an admin (--email) and a key; prints both
   keys rewrap      wrap all keys under the master key in force, reading no object
   keys rotate      make new keys for all tenants first
-  shred tenant ID  destroy the keys of a tenant: nothing that it stored can ever be read again
+  shred tenant ID  destroy the keys of a tenant: no byte that it stored can ever be read again
   shred object ID  the same for one object, as the doctor names it
   rebalance        move objects to where the newest shard map wants them
   doctor           look at the installation and its store, and say what is wrong

@@ -264,6 +264,47 @@ describe('shredding', () => {
     expect(await codeOf(house.store('more'))).toBe('not_found')
   })
 
+  /** A file with what a step has found and told of its content, in the index too. */
+  async function addFound(): Promise<{ fileId: RowId<'file'>; object: SealedObject }> {
+    const { fileId, object } = await house.addFile()
+    const { jobId } = await house.addJob({ fileId, result: { preview: 'canary' }, foundText: 'canary in the text' })
+    const found = { title: 'canary' }
+    await house.features.engineStore.transaction(async (tx) => {
+      await tx.effects.addFound({ fileId, version: 1, step: 'step', found })
+      await tx.effects.indexFile({ tenantId: house.tenantId(), fileId, version: 1, jobId, found })
+    })
+    return { fileId, object }
+  }
+  /** Rows of each table in which the word stands, by file. */
+  const canaries = async (fileId: RowId<'file'>): Promise<number[]> => {
+    const { rows } = await house.database.query<{ count: number }>(
+      `select (select count(*)::int from search_entry where file_id = $1 and search_entry::text like '%canary%') as count
+       union all select (select count(*)::int from file where id = $1 and found::text like '%canary%')
+       union all select (select count(*)::int from task_result r join job j on j.id = r.job_id
+         where j.file_id = $1 and r::text like '%canary%')`,
+      [fileId],
+    )
+    return rows.map(({ count }) => count)
+  }
+
+  it('deletes what steps have found in the bytes, of an object and of a tenant, and of no other', async () => {
+    const [one, two] = [await addFound(), await addFound()]
+    expect(await canaries(one.fileId)).toEqual([1, 1, 1])
+    await house.features.shredding.shredObject({ actor: 'system' }, one.object.objectId)
+    expect([await canaries(one.fileId), await canaries(two.fileId)]).toEqual([
+      [0, 0, 0],
+      [1, 1, 1],
+    ])
+    const tenantId = house.tenantId() as RowId<'tenant'>
+    await house.newTenant()
+    const theirs = await addFound()
+    await house.features.shredding.shredTenant({ actor: 'system' }, tenantId)
+    expect([await canaries(two.fileId), await canaries(theirs.fileId)]).toEqual([
+      [0, 0, 0],
+      [1, 1, 1],
+    ])
+  })
+
   it('one object’s key ends its reads at once everywhere, and touches no other', async () => {
     const [one, two] = [await house.addFile(), await house.addFile()]
     await house.features.shredding.shredObject({ actor: 'system' }, one.object.objectId)

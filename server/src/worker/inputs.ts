@@ -29,7 +29,7 @@ export async function writeInputs(
     if (object === undefined || object.tenantId !== task.tenantId) throw gone()
     const fullPath = path.join(options.folder, String(index))
     await writeInput(sources, object, { ...options, fullPath }).catch((error: unknown) => {
-      throw error instanceof Problem && error.code === 'not_found' ? gone() : error
+      throw error instanceof Problem && error.code === 'not_found' ? gone('The key of an input was destroyed.') : error
     })
     written.push(toInputFile(file, fullPath))
   }
@@ -59,7 +59,8 @@ export const toInputFile = (file: TaskInputFile, fullPath: string): InputFile =>
   from: file.from,
 })
 
-const gone = (): Problem => new Problem('object_damaged', { detail: 'An input of the step is no longer stored.' })
+const gone = (detail = 'An input of the step is no longer stored.'): Problem =>
+  new Problem('object_damaged', { detail })
 
 /** Gathered, because a decrypted stream comes in pieces of a few kilobytes, and each write is a trip to the kernel. */
 const gatheredBytesMax = 1024 ** 2
