@@ -126,6 +126,17 @@ describe('problems', () => {
     expect(await problemOf(gateway, request)).toMatchObject({ status: 400, code: 'invalid_request', detail })
   })
 
+  it.each<[string, object, string]>([
+    ['a rate of nothing', { starts_per_second: 0 }, '/body/starts_per_second: Must be more than 0 and at most 100000.'],
+    ['a rate in words', { starts_per_second: 'many' }, '/body/starts_per_second: Must be a number or null.'],
+    ['a fraction', { weight: 1.5 }, '/body/weight: Must be a whole number, not a fraction.'],
+    ['too much', { weight: 1_001 }, '/body/weight: Must be from 1 to 1000.'],
+  ])('says of %s what it may be', async (_, payload, detail) => {
+    const gateway = build({ routes: { updateTenantShare: () => Promise.reject(new Error('must not be called')) } })
+    const request = { method: 'PATCH', url: '/api/v1/admin/tenants/x/share', headers: bearer, payload } as const
+    expect(await problemOf(gateway, request)).toMatchObject({ code: 'invalid_request', detail })
+  })
+
   it('refuses a body that nests without end', async () => {
     const gateway = build({ routes: { updateSchedule: () => Promise.reject(new Error('must not be called')) } })
     const payload = `{"batch":{"query":{"metadata":{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}}}}`

@@ -30,6 +30,7 @@ interface Schema {
   enum?: readonly unknown[]
   const?: unknown
   minimum?: number
+  exclusiveMinimum?: number
   maximum?: number
   minItems?: number
   maxItems?: number
@@ -50,7 +51,17 @@ export function schemaFaults(schema: TSchema, value: unknown, path = ''): Schema
     return own === undefined ? inner : [{ path, part: 'value', message: own }, ...inner]
   }
   if (Value.Check(schema, value)) return []
+  // Of a number or null, say, the number is what is meant by one.
+  const [meant, ...others] = (bounds.anyOf ?? []).filter((each) => isOfKind(each, value))
+  if (meant !== undefined && others.length === 0) return schemaFaults(meant, value, path)
   return [{ path, part: 'value', message: valueFault(schema, value) }]
+}
+
+const isOfKind = ({ type, const: constant }: Schema, value: unknown): boolean => {
+  if (constant !== undefined || type === undefined) return false
+  if (typeof value === 'number') return type === 'number' || type === 'integer'
+  if (Array.isArray(value)) return type === 'array'
+  return type === (value === null ? 'null' : typeof value)
 }
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -91,12 +102,14 @@ function valueFault(schema: TSchema, value: unknown): string {
     return `Must be one of ${allowed.map(String).join(', ')}.${hint}`
   }
   const [first] = Value.Errors(schema, value)
-  const { type, minimum, maximum, form, anyOf }: Schema = schema
+  const { type, minimum, exclusiveMinimum: above, maximum, form, anyOf }: Schema = schema
   if (anyOf !== undefined) {
     const kinds = anyOf.map((each) => kindNames[(each as Schema).type ?? ''] ?? 'something else')
     return `Must be ${[...new Set(kinds)].join(' or ')}.`
   }
   if (first?.keyword === 'type') return `Must be ${kindNames[type ?? ''] ?? type}, not ${kindOf(value)}.`
+  if (above !== undefined && maximum !== undefined && typeof value === 'number')
+    return `Must be more than ${above} and at most ${maximum}.`
   if (minimum !== undefined && maximum !== undefined && typeof value === 'number')
     return `Must be from ${minimum} to ${maximum}.`
   if (minimum !== undefined && typeof value === 'number' && value < minimum) return `Must be at least ${minimum}.`
@@ -122,11 +135,12 @@ const kindNames: Record<string, string> = {
   boolean: 'true or false',
   array: 'a list',
   object: 'a map',
+  null: 'null',
 }
 
 function kindOf(value: unknown): string {
   if (value === null) return 'empty'
   if (Array.isArray(value)) return 'a list'
-  if (typeof value === 'number') return Number.isInteger(value) ? 'a whole number' : 'a number'
+  if (typeof value === 'number') return Number.isInteger(value) ? 'a whole number' : 'a fraction'
   return kindNames[typeof value] ?? typeof value
 }
