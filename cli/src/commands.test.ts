@@ -127,8 +127,22 @@ const worker = {
 }
 const list = (...items: unknown[]) => ({ items, next_cursor: null })
 
+const usage = {
+  files_count: 12,
+  reserved_files: 1,
+  files_count_max: 100,
+  files_left: 87,
+  stored_bytes: 1_000_000,
+  reserved_bytes: 0,
+  stored_bytes_max: 5_000_000,
+  bytes_left: 4_000_000,
+  file_size_bytes_max: 5_000_000,
+}
+
 /** Words, what is asked, and what the answer to it is told as. Answers that are a string are bytes. */
 const rows: [string, string, unknown, string][] = [
+  ['usage', 'GET /usage', usage, '12 of 100 files, 1 reserved, 87 left'],
+  ['usage', 'GET /usage', usage, '1.0 MB of 5.0 MB, 0 B reserved, 4.0 MB left'],
   ['files list --parent file_9', 'GET /files?parent_file_id=file_9&limit=50', list(file), 'letter.pdf'],
   ['files list --trash', 'GET /files?trash=true&limit=50', list(file), 'letter.pdf'],
   ['files update file_1 --name b.pdf', 'PATCH /files/file_1 {"name":"b.pdf"}', file, 'file_1'],

@@ -19,6 +19,7 @@ import { schedulesCommand } from './commands/schedules.ts'
 import { searchCommand } from './commands/search.ts'
 import { uploadCommand } from './commands/upload.ts'
 import { uploadsCommand } from './commands/uploads.ts'
+import { usageCommand } from './commands/usage.ts'
 import { watchCommand } from './commands/watch.ts'
 import { whoamiCommand } from './commands/whoami.ts'
 
@@ -42,6 +43,7 @@ export const commands = {
   keys: keysCommand,
   doctor: doctorCommand,
   admin: adminCommand,
+  usage: usageCommand,
   whoami: whoamiCommand,
 } as const satisfies Record<string, Command | CommandGroup>
 

@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import { ApiKeyResource, PrincipalResource, SessionResource } from '../resources/identity.ts'
+import { TenantUsage } from '../resources/tenant-usage.ts'
 import { Moment } from '../resources/time.ts'
 import { roles } from '../states.ts'
 import { List, page, type Operation } from './operation.ts'
@@ -46,6 +47,14 @@ export const identityOperations = {
     summary: 'Who the credentials stand for',
     status: 200,
     response: PrincipalResource,
+  },
+  getUsage: {
+    method: 'GET',
+    path: '/usage',
+    tag: 'identity',
+    summary: 'What the tenant has used of its quota, and what is left',
+    status: 200,
+    response: TenantUsage,
   },
   listApiKeys: {
     method: 'GET',

@@ -24,6 +24,7 @@ export const policy = {
   refreshSession: anyone,
   deleteSession: anyone,
   getPrincipal: readers,
+  getUsage: readers,
   listApiKeys: admins,
   createApiKey: admins,
   revokeApiKey: admins,

@@ -47,6 +47,7 @@ import { createOldKeys, type OldKeys } from '../storage/old-keys.ts'
 import { createStoreProbe } from '../storage/probe.ts'
 import { createTenantSecrets } from '../storage/tenant-secret.ts'
 import { limitRoutes } from '../tenants/limit-routes.ts'
+import { usageRoutes } from '../tenants/usage-routes.ts'
 import { readTenantLimits } from '../tenants/limits.ts'
 import { createQuota, type Quota } from '../tenants/quota.ts'
 import { createTenants, type Tenants } from '../tenants/tenant.ts'
@@ -147,6 +148,7 @@ export async function createFeatures(parts: Parts): Promise<Features> {
       ...shreddingRoutes({ shredding }),
       ...shareRoutes({ database, wake }),
       ...limitRoutes({ database, trashKeptDaysDefault }),
+      ...usageRoutes({ database }),
       ...downloads,
       ...jobs,
       ...pipeline,

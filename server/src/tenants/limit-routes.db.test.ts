@@ -1,4 +1,5 @@
-import type { TenantLimits } from '@millrace/contract'
+import { TenantUsage, type TenantLimits } from '@millrace/contract'
+import { Compile } from 'typebox/compile'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { encodeId, type RowId } from '../platform/ids.ts'
 import type { RequestContext } from '../platform/routes.ts'
@@ -6,6 +7,7 @@ import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { limitRoutes } from './limit-routes.ts'
 import { filesCountMaxDefault, readTenantLimits, storedBytesMaxDefault } from './limits.ts'
 import { createQuota } from './quota.ts'
+import { usageRoutes } from './usage-routes.ts'
 
 let test: TestDatabase
 let tenantId: RowId<'tenant'>
@@ -19,6 +21,7 @@ beforeEach(async () => {
   tenantId = rows[0]!.id
 })
 
+const nothing = { params: undefined, query: undefined, body: undefined }
 const routes = () => limitRoutes({ database: test.database, trashKeptDaysDefault: 30 })
 const context = { principal: { actor: 'user_op' }, requestId: 'req_1' } as unknown as RequestContext
 const params = (id = tenantId) => ({ tenant_id: encodeId('tenant', id) as string })
@@ -53,6 +56,23 @@ it('changes what is given, leaves the rest, and goes back to the default', async
   })
   const { rows } = await test.database.query('select limits from tenant where id = $1', [tenantId])
   expect(rows).toEqual([{ limits: { files_count_max: 0, trash_kept_days: 2 } }])
+})
+
+it('is told to the tenant with what it has used and what is left, be the limit below that', async () => {
+  const usage = async () => {
+    const asked = { principal: { tenantId } } as unknown as RequestContext
+    const answer = await usageRoutes({ database: test.database }).getUsage(nothing, asked)
+    expect(Compile(TenantUsage).Check(answer)).toBe(true)
+    return answer
+  }
+  await test.database.query(
+    'update tenant_usage set files_count = 3, stored_bytes = 700, reserved_bytes = 200, reserved_files = 1 where tenant_id = $1',
+    [tenantId],
+  )
+  await change({ stored_bytes_max: 1_000, files_count_max: 10 })
+  expect(await usage()).toMatchObject({ stored_bytes: 700, reserved_bytes: 200, bytes_left: 100, files_left: 6 })
+  await change({ stored_bytes_max: 500, files_count_max: 2 })
+  expect(await usage()).toMatchObject({ stored_bytes_max: 500, bytes_left: 0, files_count: 3, files_left: 0 })
 })
 
 it('holds for the next one who asks for room', async () => {
