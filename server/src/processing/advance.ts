@@ -278,13 +278,13 @@ async function splitStep(
   const extraBytes = split.files.reduce((sum, file) => sum + file.sizeBytes, 0)
   const costMs = deps.estimates.costMs(step.uses, split.sizeBytes / split.count + extraBytes)
   const rank = graph.takeRank(costMs * split.count)
-  await expand(tx, ready, { files: split.files, costMs, rank, afterOutputId: 0, deps })
+  await expand(tx, ready, { files: split.files, first: { costMs, rank }, afterOutputId: 0, deps })
 }
 
 interface Chunk {
   files: TaskInputFile[]
-  costMs: number
-  rank: number
+  /** Left out: of what the first task has. */
+  first?: Expansion['first']
   afterOutputId: number
   deps: AdvanceDependencies
 }
@@ -298,8 +298,7 @@ async function expand(tx: EngineTx, { graph, name, step }: Ready, chunk: Chunk):
     step: name,
     each: step.each,
     lane,
-    rank: chunk.rank,
-    costMs: chunk.costMs,
+    first: chunk.first,
     attemptsMax: (step.retry ?? graph.definition.retry).attempts,
     input: toInput({ graph, name, step }, chunk.files, chunk.deps),
     afterOutputId: chunk.afterOutputId,
@@ -309,24 +308,25 @@ async function expand(tx: EngineTx, { graph, name, step }: Ready, chunk: Chunk):
   graph.splitUpTo(name, count < expandChunkCount ? null : lastOutputId)
 }
 
-/** Creates the next tasks of a step that is still being split. */
+/** Creates the next tasks of a step that is still being split; its condition held when it was begun. */
 export async function continueExpansion(
   tx: EngineTx,
   graph: JobGraph,
   name: string,
   deps: AdvanceDependencies,
 ): Promise<void> {
-  const step = graph.definitionOf(name)
-  const ready = { graph, name, step }
-  const facts = await readFacts(tx, [ready], new Map())
-  const file = facts.file(graph.job.id)
-  // Its condition held when it was begun.
-  const decision = file === undefined ? undefined : decideFiles(ready, file, facts)
-  if (decision === undefined) return graph.dropUncreated(name, await tx.countOpenTasks(graph.job.id, name))
+  const ready = { graph, name, step: graph.definitionOf(name) }
+  const [file] = await tx.listFiles([graph.job.id])
+  if (file === undefined) return graph.dropUncreated(name, await tx.countOpenTasks(graph.job.id, name))
+  const files = await listSharedFiles(tx, ready, file)
+  await expand(tx, ready, { files, afterOutputId: graph.step(name).expandedTo ?? 0, deps })
+}
+
+/** What each task of a step that fans out reads beside its own file. To count outputs takes as long as there are many. */
+async function listSharedFiles(tx: EngineTx, ready: Ready, file: EngineFile): Promise<TaskInputFile[]> {
+  const { step, graph } = ready
+  if ((step.inputs ?? []).every((source) => source === step.each)) return []
+  const decision = decideFiles(ready, file, await readFacts(tx, [ready], new Map([[graph.job.id, file]])))
   invariant(decision.kind === 'split', 'a step that is being split was decided to be')
-  const extraBytes = decision.files.reduce((sum, file) => sum + file.sizeBytes, 0)
-  const costMs = deps.estimates.costMs(step.uses, decision.sizeBytes / Math.max(1, decision.count) + extraBytes)
-  const afterOutputId = graph.step(name).expandedTo ?? 0
-  // The rank of its first task says where its others stand.
-  await expand(tx, ready, { files: decision.files, costMs, rank: 0, afterOutputId, deps })
+  return decision.files
 }

@@ -223,19 +223,19 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
         processorVersion: 1,
       })
       await under.store.transaction((tx) => tx.insertOutputs([0, 1, 2, 3, 4].map(output)))
-      const expand = (afterOutputId: number) =>
+      const expand = (afterOutputId: number, first?: { rank: number; costMs: number }) =>
         under.store.transaction((tx) =>
           tx.expandStep({
             ...newTask(file.tenantId, 0),
             jobId,
             step: 'parts',
             each: 'first',
-            rank: 1_000,
+            first,
             afterOutputId,
             limit: 3,
           }),
         )
-      const piece = await expand(0)
+      const piece = await expand(0, { rank: 1_000, costMs: 10 })
       expect(piece.count).toBe(3)
       expect(await expand(piece.lastOutputId)).toMatchObject({ count: 2 })
       const parts = (await under.listTasks(jobId)).filter(({ step }) => step === 'parts')

@@ -95,8 +95,8 @@ export interface Expansion {
   /** The step whose outputs it goes through, in the order of their ids. */
   each: string
   lane: number
-  rank: number
-  costMs: number
+  /** Of the first chunk; the others go on as the first task has it. */
+  first: { rank: number; costMs: number } | undefined
   attemptsMax: number
   input: TaskInput
   afterOutputId: number

@@ -251,15 +251,16 @@ export async function expandStep(
   const { rows } = await sql.query<{ count: number; last_output_id: number | null }>(
     `with first as (
        select coalesce((select max(ordinal) from task where job_id = $2 and step = $3), -1) + 1 as ordinal,
-         coalesce((select rank from task where job_id = $2 and step = $3 and ordinal = 0), $6::bigint) as rank
+         coalesce((select rank from task where job_id = $2 and step = $3 and ordinal = 0), $6::bigint) as rank,
+         coalesce((select cost_ms from task where job_id = $2 and step = $3 and ordinal = 0), $7::int) as cost_ms
      ), source as (
        select o.id, o.name, o.content_type, o.size_bytes, o.sha256, o.object_id, o.step
        from list_outputs_after($2, $4, $10, $11) o
      ), numbered as (
-       select s.*, first.ordinal + row_number() over (order by s.id) - 1 as number, first.rank from source s, first
+       select s.*, first.ordinal + row_number() over (order by s.id) - 1 as number, first.rank, first.cost_ms from source s, first
      ), created as (
        insert into task (tenant_id, job_id, step, ordinal, lane, state, rank, cost_ms, attempts_max, input)
-       select $1, $2, $3, n.number, $5::smallint, 'queued', n.rank + n.number * $7::bigint, $7::int, $8::smallint,
+       select $1, $2, $3, n.number, $5::smallint, 'queued', n.rank + n.number * n.cost_ms, n.cost_ms, $8::smallint,
          jsonb_set($9::jsonb, '{files}', jsonb_build_array(jsonb_build_object('name', n.name, 'contentType', n.content_type,
            'sizeBytes', n.size_bytes, 'sha256', n.sha256, 'objectId', n.object_id, 'from', n.step)) || ($9::jsonb -> 'files'))
        from numbered n
@@ -271,8 +272,8 @@ export async function expandStep(
       expansion.step,
       expansion.each,
       expansion.lane,
-      expansion.rank,
-      expansion.costMs,
+      expansion.first?.rank ?? 0,
+      expansion.first?.costMs ?? 0,
       expansion.attemptsMax,
       JSON.stringify(expansion.input),
       expansion.afterOutputId,

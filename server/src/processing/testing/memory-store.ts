@@ -235,9 +235,9 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
       const claim = { state: 'running', epoch: 1, attempt: 1, leaseUntilMs: now() + leaseMs } as const
       return tasks.map((task) => addTask(tx, task, claim))
     },
-    async expandStep({ each, afterOutputId, limit, input, rank, ...expansion }) {
+    async expandStep({ each, afterOutputId, limit, input, first, ...expansion }) {
       const created = tasksOf(tx, expansion.jobId, expansion.step)
-      const first = created.find(({ ordinal }) => ordinal === 0)?.rank ?? rank
+      const { rank, costMs } = created.find(({ ordinal }) => ordinal === 0) ?? first ?? { rank: 0, costMs: 0 }
       const next = created.reduce((highest, { ordinal }) => Math.max(highest, ordinal), -1) + 1
       const outputs = outputsOf(tx, expansion.jobId, each)
         .filter(({ id }) => id > afterOutputId)
@@ -245,7 +245,7 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
       for (const [index, { id: _id, jobId: _job, taskId: _task, ...file }] of outputs.entries()) {
         const ordinal = next + index
         const files = [file, ...input.files]
-        addTask(tx, { ...expansion, ordinal, rank: first + ordinal * expansion.costMs, input: { ...input, files } })
+        addTask(tx, { ...expansion, costMs, ordinal, rank: rank + ordinal * costMs, input: { ...input, files } })
       }
       return { count: outputs.length, lastOutputId: outputs.at(-1)?.id ?? afterOutputId }
     },
