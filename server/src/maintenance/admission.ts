@@ -1,8 +1,12 @@
 // Admission: from the backlog into the ready queue, so that whoever waits for a worker is a fair selection of all who
 // wait. The ready queue is kept shallow, about twice the worker slots, because what lies in it can no longer be put in
-// another order: a tenant's first task waits for what is in it and not for another tenant's million.
+// another order: a tenant's first task waits for what is in it and not for another tenant's million. Where the worker is in
+// this process, there is room for what it waits for, and what is admitted is handed to it.
 
 import type { Clock } from '../platform/clock.ts'
+import type { ClaimedTask } from '../processing/engine-store.ts'
+import { bunchMs } from '../queue/bunches.ts'
+import type { HandOut } from '../queue/hand-out.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import { createFairShare, type Contender, type Pick } from './fair-share.ts'
 import type { Leader } from './leader.ts'
@@ -10,7 +14,7 @@ import type { AdmitOrder, AdmittedTask, BackloggedTenant, Leadership, SchedulerS
 
 export interface AdmissionDependencies {
   store: SchedulerStore
-  queue: ReadyQueue
+  queue: ReadyQueue | HandOut<ClaimedTask>
   leader: Leader
   clock: Clock
   pool: number
@@ -34,6 +38,13 @@ const slotsMaxAgeMs = 2_000
 /** A queue too full for tasks as long as those that waited is looked at anew after so long, for shorter ones that came. */
 const fullMaxAgeMs = 50
 const intactMaxAgeMs = 1_000
+
+/** Where tasks can go now. */
+interface Room {
+  /** For so many tasks of such a cost. */
+  countOf(costMs: number): number
+  fill(picks: readonly Pick[], orders: readonly AdmitOrder[], leadership: Leadership): Promise<AdmittedTask[]>
+}
 
 export interface Admission {
   /** Admits what there is room for; answers how many, and what others are waiting for, if they are. */
@@ -63,7 +74,7 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
   }
 
   /** A transport that lost what it held is noticed at once instead of by leases that run out. */
-  async function checkIntact(): Promise<void> {
+  async function checkIntact(queue: ReadyQueue): Promise<void> {
     const now = clock.monotonicMs()
     if (now - intactAtMs < intactMaxAgeMs) return
     intactAtMs = now
@@ -92,10 +103,10 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     }))
   }
 
-  /** Admits and remembers it; after a failure nobody knows whether it was done. */
-  async function admitOrders(orders: readonly AdmitOrder[], leadership: Leadership): Promise<AdmittedTask[]> {
+  /** What remembers how much is in flight; after a failure nobody knows whether it was done. */
+  async function remember<Task extends AdmittedTask>(admit: () => Promise<Task[]>): Promise<Task[]> {
     try {
-      const admitted = await store.admit({ pool, orders, leaseMs: dispatchLeaseMs, leadership })
+      const admitted = await admit()
       for (const { tenantId } of admitted) {
         const count = inFlightMax.get(tenantId)
         if (count !== undefined) inFlightMax.set(tenantId, count + 1)
@@ -107,36 +118,71 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     }
   }
 
+  /** Nothing while the queue is full of tasks however short. */
+  async function findRoomIn(queue: ReadyQueue): Promise<Room | undefined> {
+    await checkIntact(queue)
+    await readSlots()
+    const depth = await queue.depth(pool)
+    if (depth >= depthTargetOf(slots, 0)) return undefined
+    const now = clock.monotonicMs()
+    if (full !== undefined && depth >= full.depth && now - full.atMs < fullMaxAgeMs) return undefined
+    full = undefined
+    return {
+      countOf(costMs) {
+        const count = depthTargetOf(slots, costMs) - depth
+        if (count <= 0) full = { depth, atMs: now }
+        return count
+      },
+      async fill(picks, orders, leadership) {
+        const admitted = await remember(() => store.admit({ pool, orders, leaseMs: dispatchLeaseMs, leadership }))
+        if (admitted.length > 0) await queue.push(pool, inOrder(picks, admitted))
+        return admitted
+      },
+    }
+  }
+
+  function findRoomBeside(handOut: HandOut<ClaimedTask>): Room | undefined {
+    const taker = handOut.waiting(pool)
+    return (
+      taker && {
+        countOf: (costMs) =>
+          Math.min(admitCountMax, taker.max * Math.max(1, Math.floor(bunchMs / Math.max(1, costMs)))),
+        async fill(picks, orders, leadership) {
+          const { worker, leaseMs } = taker
+          const started = await remember(() => store.start({ pool, orders, leaseMs, worker, leadership }))
+          const inTurn = inOrder(picks, started)
+          handOut.give(
+            pool,
+            taker,
+            inTurn.map(({ claimed }) => claimed),
+          )
+          return started
+        },
+      }
+    )
+  }
+
   return {
     async admit() {
-      await checkIntact()
-      await readSlots()
-      const depth = await queue.depth(pool)
-      if (depth >= depthTargetOf(slots, 0)) return { count: 0, waiting: 'room' }
-      const now = clock.monotonicMs()
-      if (full !== undefined && depth >= full.depth && now - full.atMs < fullMaxAgeMs)
-        return { count: 0, waiting: 'room' }
-      full = undefined
+      const room = queue.kind === 'in-process' ? findRoomBeside(queue) : await findRoomIn(queue)
+      // A worker in this process says when it has room again.
+      if (room === undefined) return { count: 0, waiting: queue.kind === 'in-process' ? undefined : 'room' }
       const backlog = await store.listBacklog(pool, tenantsCountMax)
       const [first] = backlog
       if (first === undefined) return { count: 0, waiting: undefined }
-      const depthRoom = depthTargetOf(slots, meanCostMsOf(backlog)) - depth
-      if (depthRoom <= 0) {
-        full = { depth, atMs: now }
-        return { count: 0, waiting: 'room' }
-      }
-      const room = Math.min(depthRoom, first.poolStartsFree ?? depthRoom)
+      const roomCount = room.countOf(meanCostMsOf(backlog))
+      if (roomCount <= 0) return { count: 0, waiting: 'room' }
+      const count = Math.min(roomCount, first.poolStartsFree ?? roomCount)
       const leadership = leader.current()
       if (leadership === undefined) return { count: 0, waiting: undefined }
       if (leadership.epoch !== countedEpoch) inFlightMax.clear()
       countedEpoch = leadership.epoch
-      const contenders = await toContenders(backlog, room)
-      const picks = fairShare.pick(contenders, room)
+      const contenders = await toContenders(backlog, count)
+      const picks = fairShare.pick(contenders, count)
       if (picks.length === 0) return { count: 0, waiting: isForTokens(backlog) ? 'tokens' : 'room' }
       const orders = toOrders(picks)
-      const admitted = await admitOrders(orders, leadership)
+      const admitted = await room.fill(picks, orders, leadership)
       charge(orders, admitted, contenders)
-      if (admitted.length > 0) await queue.push(pool, inOrder(picks, admitted))
       return { count: admitted.length, waiting: undefined }
     },
   }
@@ -181,7 +227,7 @@ function toOrders(picks: readonly Pick[]): AdmitOrder[] {
 }
 
 /** As they were picked, turn by turn, and by rank within a tenant. */
-function inOrder(picks: readonly Pick[], admitted: readonly AdmittedTask[]): AdmittedTask[] {
+function inOrder<Task extends AdmittedTask>(picks: readonly Pick[], admitted: readonly Task[]): Task[] {
   const waiting = new Map(
     [...Map.groupBy(admitted, keyOf)].map(([key, tasks]) => [
       key,

@@ -5,6 +5,8 @@ import { requestCancel } from '../processing/job.sql.ts'
 import { createEngineHouse, done, type EngineHouse } from '../processing/testing/engine-house.ts'
 import { testObject, toDefinition } from '../processing/testing/test-rows.ts'
 import type { TaskAssignment, TaskOutput } from '../processing/task.ts'
+import { createPgQueue } from '../queue/pg.ts'
+import type { ReadyQueue } from '../queue/ready-queue.ts'
 import { createSqlSchedulerStore } from './sql-scheduler-store.ts'
 
 let house: EngineHouse
@@ -145,10 +147,20 @@ describe('the duties', () => {
   })
 
   it('offer a task again whose hint was lost, without using an attempt', async () => {
+    const inOneProcess = house
+    const queues: ReadyQueue[] = []
+    house = await createEngineHouse({
+      openQueue: async (deps) => {
+        const queue = createPgQueue(deps)
+        queues.push(queue)
+        return queue
+      },
+    })
+    await arrive()
     await house.usePipeline(tenantId, one)
     const { jobRowId } = await house.submit(tenantId, fileId)
     await house.until(
-      () => house.queue.take(0, { max: 1, waitMs: 100, signal }),
+      async () => (await queues[0]?.take(0, { max: 1, waitMs: 100, signal })) ?? [],
       (hints) => hints.length > 0,
     )
     await endLeases()
@@ -156,6 +168,8 @@ describe('the duties', () => {
     expect(task).toMatchObject({ epoch: 2, attempt: 1 })
     await house.desk.report(task, done())
     expect((await ended(jobRowId)).status).toBe('completed')
+    await house.close()
+    house = inOneProcess
   })
 
   it('take a task back that is released, for the next worker', async () => {

@@ -15,6 +15,8 @@ import type { BatchRunner } from '../processing/batches/batch-runner.ts'
 import type { ControlRunner } from '../processing/control/control-runner.ts'
 import type { ScheduleRunner } from '../processing/schedules/schedule-runner.ts'
 import type { Engine } from '../processing/engine.ts'
+import type { ClaimedTask } from '../processing/engine-store.ts'
+import type { HandOut } from '../queue/hand-out.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import type { OldKeys } from '../storage/old-keys.ts'
@@ -41,7 +43,7 @@ import { createTrash } from './trash.ts'
 
 export interface MaintenanceDependencies {
   database: Database
-  queue: ReadyQueue
+  queue: ReadyQueue | HandOut<ClaimedTask>
   engine: Engine
   quota: Quota
   batchRunner?: BatchRunner

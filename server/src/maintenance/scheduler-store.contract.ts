@@ -38,6 +38,14 @@ export function describeSchedulerStore(name: string, open: () => Promise<Schedul
     const lead = (owner: string, epoch?: number) => under.scheduler.lead({ shard: 0, owner, epoch, leaseMs })
     const admit = (count: number, { lane = 1, as = leadership } = {}) =>
       under.scheduler.admit({ pool: 0, orders: [{ lane, tenantId, count }], leaseMs, leadership: as })
+    const start = (count: number, as = leadership) =>
+      under.scheduler.start({
+        pool: 0,
+        orders: [{ lane: 1, tenantId, count }],
+        leaseMs,
+        worker: 'worker_1',
+        leadership: as,
+      })
     const claim = (fences: readonly { taskId: number; epoch: number }[]) =>
       under.engine.claimTasks({ fences, leaseMs, worker: 'worker_1' })
     const inTx = <T>(work: (tx: EngineTx) => Promise<T>) => under.engine.transaction(work)
@@ -72,6 +80,36 @@ export function describeSchedulerStore(name: string, open: () => Promise<Schedul
       ])
       expect(await admit(5)).toMatchObject([{ rank: 20 }])
       expect(await admit(5)).toEqual([])
+    })
+
+    it('starts for a worker what it admits, in one, with all that the worker needs', async () => {
+      const jobId = await under.addJob({ tenantId, lane: 1, tasksCount: 3 })
+      const started = await start(2)
+      const facts = started.map(({ epoch, lane, rank, costMs }) => ({ epoch, lane, rank, costMs }))
+      expect(facts.toSorted((a, b) => a.rank - b.rank)).toEqual([
+        { epoch: 1, lane: 1, rank: 0, costMs: 10 },
+        { epoch: 1, lane: 1, rank: 10, costMs: 10 },
+      ])
+      const { claimed, ...admitted } = started[0]!
+      expect(claimed).toMatchObject({
+        taskId: admitted.taskId,
+        epoch: 1,
+        tenantId,
+        jobId,
+        attempt: 1,
+        file: { depth: 0 },
+      })
+      expect(await under.engine.extendLeases(started, leaseMs)).toHaveLength(2)
+      expect(await under.scheduler.countInFlight([tenantId])).toEqual(new Map([[tenantId, 2]]))
+      expect(await start(5)).toMatchObject([{ rank: 20 }])
+      expect(await start(5)).toEqual([])
+    })
+
+    it('starts nothing of a job that is wound up, and nothing for whoever does not lead any more', async () => {
+      const jobId = await under.addJob({ tenantId, lane: 1, tasksCount: 1 })
+      expect(await start(1, { ...leadership, epoch: leadership.epoch - 1 })).toEqual([])
+      await change(jobId, { winding: true })
+      expect(await start(1)).toEqual([])
     })
 
     it('admits nothing for whoever does not lead any more', async () => {

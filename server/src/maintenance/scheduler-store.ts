@@ -1,5 +1,6 @@
 // What the leader's duties need of the database. Each method is one statement.
 
+import type { ClaimedTask } from '../processing/engine-store.ts'
 import type { EndedTask } from '../processing/settlement.ts'
 import type { ReadyTask } from '../queue/ready-queue.ts'
 
@@ -33,6 +34,10 @@ export interface AdmittedTask extends ReadyTask {
   lane: number
   costMs: number
   rank: number
+}
+
+export interface StartedTask extends AdmittedTask {
+  claimed: ClaimedTask
 }
 
 export interface LostTask extends EndedTask {
@@ -71,6 +76,14 @@ export interface SchedulerStore {
     leaseMs: number
     leadership: Leadership
   }): Promise<AdmittedTask[]>
+  /** The same, claimed for a worker in one: queued -> running. */
+  start(start: {
+    pool: number
+    orders: readonly AdmitOrder[]
+    leaseMs: number
+    worker: string
+    leadership: Leadership
+  }): Promise<StartedTask[]>
   /** dispatched -> queued, for those not claimed in time; answers how many. */
   requeueExpired(limit: number): Promise<number>
   /** Ends the leases of what is dispatched, or of all that is in flight, at once; answers how many. */

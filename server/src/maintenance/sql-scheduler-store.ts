@@ -1,11 +1,13 @@
 import { retryConflicts, type Database } from '../platform/database.ts'
 import { deleteOldKeys } from '../platform/idempotency.sql.ts'
 import type { EndedTask } from '../processing/settlement.ts'
-import { pinPlans } from '../processing/pinned-plans.sql.ts'
+import { indexedPlans, pinPlans } from '../processing/pinned-plans.sql.ts'
+import { startTasks, toClaimedTask } from '../processing/task.sql.ts'
 import * as statements from './scheduler.sql.ts'
 import type { SchedulerStore } from './scheduler-store.ts'
 
 export function createSqlSchedulerStore(database: Database): SchedulerStore {
+  const alone = database.ofSystem(indexedPlans)
   return {
     lead: async (wanted) => {
       const epoch = await statements.takeLead(database, wanted)
@@ -34,6 +36,16 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         lane: row.lane,
         costMs: row.cost_ms,
         rank: row.rank,
+      })),
+    start: async (start) =>
+      (await retryConflicts(() => startTasks(alone, start))).map((row) => ({
+        taskId: row.id,
+        epoch: row.lease_epoch,
+        tenantId: row.tenant_id,
+        lane: row.lane,
+        costMs: row.cost_ms,
+        rank: row.rank,
+        claimed: toClaimedTask(row),
       })),
     requeueExpired: (limit) => statements.requeueExpired(database, limit),
     expireLeases: (which) => retryConflicts(() => statements.expireLeases(database, which)),

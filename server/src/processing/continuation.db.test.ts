@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RowId } from '../platform/ids.ts'
 import { createSqlSchedulerStore } from '../maintenance/sql-scheduler-store.ts'
+import { createPgQueue } from '../queue/pg.ts'
 import { createEngineHouse, done, type EngineHouse } from './testing/engine-house.ts'
 import { testObject, toDefinition } from './testing/test-rows.ts'
 import type { TaskAssignment, TaskOutcome } from './task.ts'
@@ -17,7 +18,7 @@ const chain = toDefinition({
 
 // Nobody leads but the test: what is admitted is what it admits.
 beforeAll(async () => {
-  house = await createEngineHouse({ maintained: false })
+  house = await createEngineHouse({ maintained: false, openQueue: async (deps) => createPgQueue(deps) })
 })
 afterAll(() => house.close())
 beforeEach(async () => {
@@ -33,7 +34,7 @@ async function take(of = tenantId, count = 1): Promise<TaskAssignment> {
   await house.database.query(`update scheduler_lease set until = now() - interval '1 s'`)
   const leadership = (await store.lead({ shard: 0, owner: 'test', epoch: undefined, leaseMs: 60_000 }))!
   const orders = [{ lane: 1, tenantId: of, count }]
-  await house.queue.push(0, await store.admit({ pool: 0, orders, leaseMs: 60_000, leadership }))
+  await store.admit({ pool: 0, orders, leaseMs: 60_000, leadership })
   const [task] = await house.desk.take({ max: 1, waitMs: 5_000, signal })
   return task!
 }

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { systemClock } from '../platform/clock.ts'
 import { silentLog } from '../platform/log.ts'
 import { createLocalWakeBus } from '../platform/wake.ts'
-import { createInProcessQueue } from '../queue/in-process.ts'
+import { createHandOut } from '../queue/hand-out.ts'
 import { createTaskDesk } from './desk.ts'
 import type { Engine } from './engine.ts'
 import type { TaskAssignment } from './task.ts'
@@ -31,12 +31,13 @@ it('writes only the later of two reports of a task that its worker had lost and 
       return { taskIds: new Set(reports.map((report) => report.task.taskId)), continued: new Map() }
     },
   }
+  const wake = createLocalWakeBus()
   const desk = createTaskDesk({
     store: createMemoryStore(() => 0),
     engine: engine as Engine, // Reports are settled, nothing else is asked.
-    queue: createInProcessQueue({ clock: systemClock }),
+    queue: createHandOut({ clock: systemClock, wake }),
     estimates: { costMs: () => 1, learn: () => {}, refresh: async () => {} },
-    wake: createLocalWakeBus(),
+    wake,
     clock: systemClock,
     log: silentLog,
     worker: 'worker_1',

@@ -5,6 +5,7 @@ import type { Clock } from '../platform/clock.ts'
 import { isOutage, sqlState } from '../platform/database.ts'
 import type { Log } from '../platform/log.ts'
 import type { WakeBus } from '../platform/wake.ts'
+import type { HandOut } from '../queue/hand-out.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import { resultLimits } from './advance.ts'
 import type { Engine, Report } from './engine.ts'
@@ -18,7 +19,7 @@ import type { TaskAssignment, TaskDesk, TaskOutcome } from './task.ts'
 export interface TaskDeskDependencies {
   store: EngineStore
   engine: Engine
-  queue: ReadyQueue
+  queue: ReadyQueue | HandOut<ClaimedTask>
   estimates: Estimates
   wake: WakeBus
   clock: Clock
@@ -54,13 +55,11 @@ export function createTaskDesk(deps: TaskDeskDependencies): TaskDesk {
   })
 
   return {
-    async take({ max, waitMs, signal }) {
-      const hints = await queue.take(pool, { max, waitMs, signal })
-      if (hints.length === 0) return []
-      const claimed: ClaimedTask[] = []
-      for (let at = 0; at < hints.length; at += claimCountMax)
-        claimed.push(...(await store.claimTasks({ fences: hints.slice(at, at + claimCountMax), leaseMs, worker })))
-      if (claimed.length < hints.length) wake.wake('backlog')
+    async take(wanted) {
+      const claimed =
+        queue.kind === 'in-process'
+          ? await queue.take(pool, { worker, leaseMs, max: wanted.max }, wanted)
+          : await claimOffered(queue, wanted)
       if (claimed.length === 0) return []
       wake.wake('outbox')
       const results = await readResults(store, claimed)
@@ -88,6 +87,15 @@ export function createTaskDesk(deps: TaskDeskDependencies): TaskDesk {
       const results = await readResults(store, [next])
       return { isWritten, next: toAssignment(next, results(next)) }
     },
+  }
+
+  async function claimOffered(queue: ReadyQueue, wanted: Parameters<TaskDesk['take']>[0]): Promise<ClaimedTask[]> {
+    const hints = await queue.take(pool, wanted)
+    const claimed: ClaimedTask[] = []
+    for (let at = 0; at < hints.length; at += claimCountMax)
+      claimed.push(...(await store.claimTasks({ fences: hints.slice(at, at + claimCountMax), leaseMs, worker })))
+    if (claimed.length < hints.length) wake.wake('backlog')
+    return claimed
   }
 
   async function report(task: TaskAssignment, outcome: TaskOutcome, continues: boolean): Promise<Settled> {

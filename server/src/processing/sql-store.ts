@@ -63,29 +63,7 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
   return {
     within,
     transaction: (work) => database.asSystem((tx) => work(within(tx)), { settings: indexedPlans }),
-    claimTasks: async (claim) =>
-      (await tasks.claimTasks(alone, claim)).map((row) => ({
-        taskId: row.id,
-        epoch: row.lease_epoch,
-        tenantId: row.tenant_id,
-        jobId: row.job_id,
-        pipelineVersionId: row.pipeline_version_id,
-        step: row.step,
-        ordinal: row.ordinal,
-        attempt: row.attempt,
-        attemptsMax: row.attempts_max,
-        input: row.input,
-        file: {
-          fileId: row.file_id,
-          name: row.name,
-          contentType: row.content_type,
-          ...(row.declared_type !== null && { declaredType: row.declared_type }),
-          sizeBytes: row.size_bytes,
-          sha256: row.sha256,
-          metadata: row.metadata,
-          depth: row.depth,
-        },
-      })),
+    claimTasks: async (claim) => (await tasks.claimTasks(alone, claim)).map(tasks.toClaimedTask),
     extendLeases: async (fences, leaseMs) =>
       (await tasks.extendLeases(alone, fences, leaseMs)).map(({ id, cancelled }) => ({
         taskId: id,

@@ -2,6 +2,7 @@
 // on the state and, from `dispatched` on, on lease_epoch; when it meets no row, the race was lost and nothing follows.
 //
 //   (created) ──▶ queued, or running at once: the only successor of a task whose worker goes on with it (continuation.ts)
+//   queued ──admitted and claimed in one, where the worker is in the leader's process──▶ running
 //   blocked ──last need done──▶ queued ──admitted──▶ dispatched ──claimed──▶ running ──done──▶ succeeded
 //                                ▲  ▲                  │ lease over,           │  ▲ heartbeat extends
 //                       run_at   │  └──────────────────┘ handed back          │  └──┘
@@ -30,7 +31,7 @@ import type { JobState, StepState, TaskState } from '@millrace/contract'
 export const taskMoves = {
   blocked: ['queued', 'delayed', 'skipped', 'cancelled'],
   delayed: ['queued', 'blocked', 'cancelled'],
-  queued: ['dispatched', 'blocked', 'cancelled'],
+  queued: ['dispatched', 'running', 'blocked', 'cancelled'],
   dispatched: ['running', 'queued', 'blocked', 'cancelled'],
   running: ['succeeded', 'delayed', 'queued', 'dead', 'cancelled'],
   succeeded: [],

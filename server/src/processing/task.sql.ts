@@ -6,6 +6,7 @@ import type { TaskState } from '@millrace/contract'
 import type { Sql, Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type {
+  ClaimedTask,
   ContinuationWish,
   Expansion,
   NewTask,
@@ -37,6 +38,9 @@ export interface ClaimedTaskRow {
   ordinal: number
   attempt: number
   attempts_max: number
+  lane: number
+  rank: number
+  cost_ms: number
   input: TaskInput
   file_id: number
   name: string
@@ -48,7 +52,30 @@ export interface ClaimedTaskRow {
   depth: number
 }
 
-/** Claims, tells of steps and jobs that start with it, and fetches what the worker needs, in one round trip. */
+/** Follows "with claimed as (…)": tells of steps and jobs that start with it, and fetches what the worker needs. */
+const beginClaimed = `, started_steps as (
+    update job_step s set state = 'running', started_at = coalesce(s.started_at, now())
+    from (select distinct job_id, step from claimed) c
+    where s.job_id = c.job_id and s.name = c.step and s.state = 'waiting'
+    returning s.job_id, s.name, s.tenant_id, s.tasks_total
+  ), started_jobs as (
+    update job j set state = 'running', started_at = coalesce(j.started_at, now())
+    where j.id = any(array(select distinct job_id from claimed)) and j.state = 'queued'
+  ), told as (
+    insert into outbox (tenant_id, type, job_id, file_id, data)
+    select s.tenant_id, 'step.started', s.job_id, j.file_id,
+      jsonb_build_object('step', s.name, 'tasks_total', s.tasks_total, 'progress', j.progress_percent)
+    from started_steps s join job j on j.id = s.job_id
+  )
+  select c.id, c.lease_epoch, c.tenant_id, c.job_id, j.pipeline_version_id, c.step, c.ordinal, c.attempt,
+    c.attempts_max, c.lane, c.rank, c.cost_ms, c.input, j.file_id, coalesce(f.name, '') as name,
+    coalesce(v.content_type, f.content_type, 'application/octet-stream') as content_type, v.declared_type,
+    coalesce(v.size_bytes, f.size_bytes, 0) as size_bytes, coalesce(v.sha256, f.sha256, '') as sha256,
+    coalesce(f.metadata, '{}') as metadata, coalesce(f.depth, 0) as depth
+  from claimed c join job j on j.id = c.job_id left join file f on f.id = j.file_id
+    left join file_version v on v.file_id = j.file_id and v.number = j.file_version`
+
+/** What was offered, in one round trip. */
 export async function claimTasks(
   sql: Sql,
   claim: { fences: readonly TaskFence[]; leaseMs: number; worker: string },
@@ -60,31 +87,66 @@ export async function claimTasks(
        where ${fenceCondition} and t.state::text = 'dispatched'
          and (select j.state in ('queued', 'running') and j.cancel_requested_at is null from job j where j.id = t.job_id)
        returning t.*
-     ), started_steps as (
-       update job_step s set state = 'running', started_at = coalesce(s.started_at, now())
-       from (select distinct job_id, step from claimed) c
-       where s.job_id = c.job_id and s.name = c.step and s.state = 'waiting'
-       returning s.job_id, s.name, s.tenant_id, s.tasks_total
-     ), started_jobs as (
-       update job j set state = 'running', started_at = coalesce(j.started_at, now())
-       where j.id = any(array(select distinct job_id from claimed)) and j.state = 'queued'
-     ), told as (
-       insert into outbox (tenant_id, type, job_id, file_id, data)
-       select s.tenant_id, 'step.started', s.job_id, j.file_id,
-         jsonb_build_object('step', s.name, 'tasks_total', s.tasks_total, 'progress', j.progress_percent)
-       from started_steps s join job j on j.id = s.job_id
-     )
-     select c.id, c.lease_epoch, c.tenant_id, c.job_id, j.pipeline_version_id, c.step, c.ordinal, c.attempt,
-       c.attempts_max, c.input, j.file_id, coalesce(f.name, '') as name,
-       coalesce(v.content_type, f.content_type, 'application/octet-stream') as content_type, v.declared_type,
-       coalesce(v.size_bytes, f.size_bytes, 0) as size_bytes, coalesce(v.sha256, f.sha256, '') as sha256,
-       coalesce(f.metadata, '{}') as metadata, coalesce(f.depth, 0) as depth
-     from claimed c join job j on j.id = c.job_id left join file f on f.id = j.file_id
-       left join file_version v on v.file_id = j.file_id and v.number = j.file_version`,
+     )${beginClaimed}`,
     [...fenceValues(claim.fences), claim.leaseMs, claim.worker],
   )
   return rows
 }
+
+/** What waits in the backlog, admitted and claimed in one. Nothing for whoever does not lead any more. */
+export async function startTasks(
+  sql: Sql,
+  start: {
+    pool: number
+    orders: readonly { lane: number; tenantId: number; count: number }[]
+    leaseMs: number
+    worker: string
+    leadership: { shard: number; owner: string; epoch: number }
+  },
+): Promise<ClaimedTaskRow[]> {
+  const { pool, orders, leaseMs, worker, leadership } = start
+  const { rows } = await sql.query<ClaimedTaskRow>(
+    `with claimed as (
+       select * from start_tasks($1::smallint, $2::smallint[], $3::bigint[], $4::int[], $5::int, $6::text, $7::smallint, $8::text,
+         $9::bigint)
+     )${beginClaimed}`,
+    [
+      pool,
+      orders.map(({ lane }) => lane),
+      orders.map(({ tenantId }) => tenantId),
+      orders.map(({ count }) => count),
+      leaseMs,
+      worker,
+      leadership.shard,
+      leadership.owner,
+      leadership.epoch,
+    ],
+  )
+  return rows
+}
+
+export const toClaimedTask = (row: ClaimedTaskRow): ClaimedTask => ({
+  taskId: row.id,
+  epoch: row.lease_epoch,
+  tenantId: row.tenant_id,
+  jobId: row.job_id,
+  pipelineVersionId: row.pipeline_version_id,
+  step: row.step,
+  ordinal: row.ordinal,
+  attempt: row.attempt,
+  attemptsMax: row.attempts_max,
+  input: row.input,
+  file: {
+    fileId: row.file_id,
+    name: row.name,
+    contentType: row.content_type,
+    ...(row.declared_type !== null && { declaredType: row.declared_type }),
+    sizeBytes: row.size_bytes,
+    sha256: row.sha256,
+    metadata: row.metadata,
+    depth: row.depth,
+  },
+})
 
 export async function extendLeases(
   sql: Sql,

@@ -4,11 +4,11 @@ import { silentLog } from '../platform/log.ts'
 import { createLocalWakeBus } from '../platform/wake.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { createFailoverQueue } from './failover.ts'
-import { createInProcessQueue } from './in-process.ts'
 import { createPgQueue } from './pg.ts'
 import { describeReadyQueue } from './ready-queue.contract.ts'
 import type { ReadyQueue, ReadyTask } from './ready-queue.ts'
 import { createTestTasks, type TestTasks } from './testing/dispatched.ts'
+import { createMemoryQueue } from './testing/memory-queue.ts'
 
 let test: TestDatabase
 let tasks: TestTasks
@@ -25,7 +25,7 @@ const signal = new AbortController().signal
 /** A primary that can be broken, in the process. */
 function openQueue(sweepMs = 50) {
   const faults = { down: false, lost: false }
-  const inner = createInProcessQueue({ clock: systemClock })
+  const inner = createMemoryQueue({ clock: systemClock })
   const guard = async <T>(call: () => Promise<T>): Promise<T> => {
     if (faults.down) throw new Error('down')
     return call()

@@ -14,7 +14,7 @@ export interface OfferedTask extends ReadyTask {
 }
 
 export interface ReadyQueue {
-  readonly kind: 'in-process' | 'pg' | 'bullmq'
+  readonly kind: 'pg' | 'bullmq'
   /** Offers tasks in this order. Rejects when the transport is down; the tasks' leases then run out and they are admitted anew. */
   push(pool: number, tasks: readonly OfferedTask[]): Promise<void>
   /** Tasks offered and not yet taken, as well as the transport knows. */

@@ -17,9 +17,10 @@ import { openPostgres } from '../platform/postgres.ts'
 import { openRedis, type RedisConnection } from '../platform/redis.ts'
 import { createRedisWakeBus } from '../platform/redis-wake.ts'
 import { createLocalWakeBus, type WakeBus } from '../platform/wake.ts'
+import type { ClaimedTask } from '../processing/engine-store.ts'
 import { createBullmqQueue } from '../queue/bullmq.ts'
 import { createFailoverQueue } from '../queue/failover.ts'
-import { createInProcessQueue } from '../queue/in-process.ts'
+import { createHandOut, type HandOut } from '../queue/hand-out.ts'
 import { createPgQueue } from '../queue/pg.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
 import { createVault } from '../storage/encrypted-vault.ts'
@@ -45,7 +46,7 @@ export interface Parts {
   readonly keyRing: KeyRing
   readonly vault: Vault
   readonly secretWrapping: SecretWrapping
-  readonly queue: ReadyQueue
+  readonly queue: ReadyQueue | HandOut<ClaimedTask>
   readonly wake: WakeBus
   /** Names of the migrations that this start applied. */
   readonly migrations: readonly string[]
@@ -116,8 +117,8 @@ export async function openParts(config: Config): Promise<Parts> {
 
 const storeNames: Record<ObjectStore['kind'], string> = { disk: 'disk', s3: 'S3', sharded: 'sharded' }
 
-const queueDescriptions: Record<ReadyQueue['kind'], string> = {
-  'in-process': 'in this process; it holds hints only, so nothing is lost with it',
+const queueDescriptions: Record<Parts['queue']['kind'], string> = {
+  'in-process': 'none: tasks are handed from the database to the worker in this process',
   pg: 'in the database: workers claim their tasks there',
   bullmq: 'BullMQ on Redis; it holds hints only, and the database takes over when Redis is away',
 }
@@ -152,7 +153,7 @@ interface QueueParts {
  * Redis where there is one; else the database, unless it is embedded: then this process is the only one there is, and the
  * queue in its memory is true to that.
  */
-async function openQueue({ config, database, redis, clock, ids, log, wake }: QueueParts): Promise<ReadyQueue> {
+async function openQueue({ config, database, redis, clock, ids, log, wake }: QueueParts): Promise<Parts['queue']> {
   const pg = () => createPgQueue({ database, wake, clock })
   if (redis !== undefined)
     return createFailoverQueue({
@@ -161,7 +162,7 @@ async function openQueue({ config, database, redis, clock, ids, log, wake }: Que
       clock,
       log,
     })
-  return config.databaseUrl === undefined ? createInProcessQueue({ clock }) : pg()
+  return config.databaseUrl === undefined ? createHandOut({ clock, wake }) : pg()
 }
 
 const wrappingBy = (masterKey: MasterKey): SecretWrapping => ({

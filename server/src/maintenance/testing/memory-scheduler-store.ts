@@ -11,7 +11,14 @@ import type {
   MemoryTransaction,
   Table,
 } from '../../processing/testing/memory-tables.ts'
-import type { AdmittedTask, BackloggedTenant, SchedulerStore, UnfinishedJob } from '../scheduler-store.ts'
+import type {
+  AdmitOrder,
+  AdmittedTask,
+  BackloggedTenant,
+  Leadership,
+  SchedulerStore,
+  UnfinishedJob,
+} from '../scheduler-store.ts'
 
 export interface MemorySchedulerStore extends SchedulerStore {
   /** A worker's sign of life, with the slots it has. */
@@ -62,6 +69,24 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
     tx.put(tables.tenants, tenantId, { ...tenant, virtualMs })
   }
 
+  const leads = ({ owner, epoch }: Leadership): boolean =>
+    lease?.owner === owner && lease.epoch === epoch && lease.untilMs > now()
+
+  const pick = (orders: readonly AdmitOrder[]): MemoryTask[] =>
+    orders.flatMap(({ lane, tenantId, count }) =>
+      freeTasks((task) => task.state === 'queued' && task.lane === lane && task.tenantId === tenantId)
+        .toSorted(byRank)
+        .slice(0, count),
+    )
+
+  function charge(tx: MemoryTransaction, pool: number, admitted: readonly AdmittedTask[]): void {
+    for (const [tenantId, tasks] of Map.groupBy(admitted, (task) => task.tenantId)) {
+      spendTokens(tx, tables.tenants, { key: tenantId, count: tasks.length })
+      advanceVirtualTime(tx, tenantId, tasks)
+    }
+    spendTokens(tx, tables.pools, { key: pool, count: admitted.length })
+  }
+
   return {
     get lease() {
       return lease
@@ -110,27 +135,26 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
       return counts
     },
     async admit({ pool, orders, leaseMs, leadership }) {
-      const leads = lease?.owner === leadership.owner && lease.epoch === leadership.epoch && lease.untilMs > now()
-      if (!leads) return []
+      if (!leads(leadership)) return []
       return store.atOnce((tx) => {
-        const admitted = orders.flatMap(({ lane, tenantId, count }) =>
-          freeTasks((task) => task.state === 'queued' && task.lane === lane && task.tenantId === tenantId)
-            .toSorted(byRank)
-            .slice(0, count)
-            .map((task) => {
-              const { id: taskId, costMs, rank } = task
-              const epoch = task.epoch + 1
-              store.move(tx, task, { state: 'dispatched', epoch, leaseUntilMs: now() + leaseMs })
-              return { taskId, epoch, tenantId, lane, costMs, rank }
-            }),
-        )
-        for (const [tenantId, tasks] of Map.groupBy(admitted, (task) => task.tenantId)) {
-          spendTokens(tx, tables.tenants, { key: tenantId, count: tasks.length })
-          advanceVirtualTime(tx, tenantId, tasks)
-        }
-        spendTokens(tx, tables.pools, { key: pool, count: admitted.length })
+        const admitted = pick(orders).map((task) => {
+          const epoch = task.epoch + 1
+          store.move(tx, task, { state: 'dispatched', epoch, leaseUntilMs: now() + leaseMs })
+          return toAdmitted(task, epoch)
+        })
+        charge(tx, pool, admitted)
         return admitted
       })
+    },
+    async start({ pool, orders, leaseMs, leadership }) {
+      if (!leads(leadership)) return []
+      const claimed = await store.start(() => pick(orders), leaseMs)
+      const started = claimed.flatMap((task) => {
+        const row = tables.tasks.get(task.taskId)
+        return row === undefined ? [] : [{ ...toAdmitted(row, task.epoch), claimed: task }]
+      })
+      store.atOnce((tx) => charge(tx, pool, started))
+      return started
     },
     requeueExpired: async (limit) =>
       requeue(
@@ -195,6 +219,15 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
     deleteOldWorkers: async () => 0,
   }
 }
+
+const toAdmitted = ({ id: taskId, tenantId, lane, costMs, rank }: MemoryTask, epoch: number): AdmittedTask => ({
+  taskId,
+  epoch,
+  tenantId,
+  lane,
+  costMs,
+  rank,
+})
 
 function tokensOf(bucket: MemoryBucket | undefined, nowMs: number): number | null {
   if (bucket === undefined || bucket.startsPerSecond === null) return null

@@ -12,7 +12,7 @@ import { startServices } from '../../platform/lifecycle.ts'
 import { silentLog } from '../../platform/log.ts'
 import { openPostgres } from '../../platform/postgres.ts'
 import { createLocalWakeBus, type WakeBus } from '../../platform/wake.ts'
-import { createInProcessQueue } from '../../queue/in-process.ts'
+import { createHandOut, type HandOut } from '../../queue/hand-out.ts'
 import type { ReadyQueue } from '../../queue/ready-queue.ts'
 import { createPostgresSearch } from '../../search/postgres.ts'
 import type { Vault } from '../../storage/vault.ts'
@@ -26,6 +26,7 @@ import { createBatches } from '../batches/batches.ts'
 import { createControlRunner } from '../control/control-runner.ts'
 import { createTaskDesk } from '../desk.ts'
 import { createEngine } from '../engine.ts'
+import type { ClaimedTask } from '../engine-store.ts'
 import { createEstimateStore } from '../estimate.sql.ts'
 import { createEstimates } from '../estimates.ts'
 import { createJobControl } from '../job-control.ts'
@@ -76,7 +77,8 @@ export async function createEngineHouse(options: EngineHouseOptions = {}) {
   const { database } = test
   const clock = systemClock
   const wake = options.wake ?? createLocalWakeBus()
-  const queue = (await options.openQueue?.({ database, wake, clock })) ?? createInProcessQueue({ clock })
+  const queue: ReadyQueue | HandOut<ClaimedTask> =
+    (await options.openQueue?.({ database, wake, clock })) ?? createHandOut<ClaimedTask>({ clock, wake })
   const quota = createQuota({ database })
   const work: Record<string, Work> = {}
   let pipeline: { pipelineVersionId: number; definition: PipelineDefinition } | undefined

@@ -41,6 +41,8 @@ export interface MemoryStore extends EngineStore {
   /** One statement that waits for nobody, committed with its end. */
   atOnce<T>(statement: (tx: MemoryTransaction) => T): T
   move(tx: MemoryTransaction, task: MemoryTask, change: Partial<MemoryTask> & { state: TaskState }): void
+  /** queued -> running, of what is picked and may begin, as admission does for a worker in the leader's process. */
+  start(pick: () => MemoryTask[], leaseMs: number): Promise<ClaimedTask[]>
   /** queued -> dispatched, as admission does. */
   dispatch(taskIds: readonly number[], leaseMs: number): TaskFence[]
 }
@@ -372,19 +374,28 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
     }
   }
 
-  /** Holds the tasks while it waits for steps and jobs that begin with them. */
+  const mayStart = ({ jobId }: MemoryTask): boolean => {
+    const { state, cancelRequestedMs } = tables.jobs.get(jobId) ?? {}
+    return (state === 'queued' || state === 'running') && cancelRequestedMs === null
+  }
+
   async function claimTasks(tx: MemoryTransaction, claim: Parameters<EngineStore['claimTasks']>[0]) {
-    const mayStart = ({ jobId }: MemoryTask): boolean => {
-      const { state, cancelRequestedMs } = tables.jobs.get(jobId) ?? {}
-      return (state === 'queued' || state === 'running') && cancelRequestedMs === null
-    }
     const isClaimable = (task: MemoryTask | undefined): task is MemoryTask => task !== undefined && mayStart(task)
     const claimable = await lockTasks(tx, () =>
       claim.fences.map((fence) => holds(tx, fence, 'dispatched')).filter(isClaimable),
     )
-    const tasks = [...new Set(claimable)]
+    return beginTasks(tx, [...new Set(claimable)], { leaseMs: claim.leaseMs, isOffered: true })
+  }
+
+  /** Holds the tasks while it waits for steps and jobs that begin with them. */
+  async function beginTasks(
+    tx: MemoryTransaction,
+    tasks: readonly MemoryTask[],
+    { leaseMs, isOffered }: { leaseMs: number; isOffered: boolean },
+  ): Promise<ClaimedTask[]> {
     for (const task of tasks) {
-      move(tx, task, { state: 'running', attempt: task.attempt + 1, leaseUntilMs: now() + claim.leaseMs })
+      const epoch = isOffered ? task.epoch : task.epoch + 1
+      move(tx, task, { state: 'running', epoch, attempt: task.attempt + 1, leaseUntilMs: now() + leaseMs })
     }
     const claimed: ClaimedTask[] = []
     for (const { id } of tasks) {
@@ -469,6 +480,8 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
     connect,
     atOnce,
     move,
+    start: (pick, leaseMs) =>
+      retryConflicts(() => transact((tx) => beginTasks(tx, pick().filter(mayStart), { leaseMs, isOffered: false }))),
     dispatch: (taskIds, leaseMs) =>
       atOnce((tx) =>
         taskIds.flatMap((taskId) => {

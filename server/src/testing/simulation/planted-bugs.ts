@@ -71,8 +71,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('split-from-the-start', 'Each piece of a fan-out begins at the first output again.', [
     advance,
-    'const afterOutputId = graph.step(name).expandedTo ?? 0',
-    'const afterOutputId = 0',
+    'afterOutputId: graph.step(name).expandedTo ?? 0',
+    'afterOutputId: 0',
   ]),
   bug(
     'split-place-not-written',
@@ -234,8 +234,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('half-a-transaction', 'A transaction that fails leaves what it has written.', [
     store,
-    'return value\n    } catch (error) {\n      tx.rollBack()\n      throw error\n    }\n  }\n\n  /** Holds',
-    'return value\n    } catch (error) {\n      tx.commit(observe)\n      throw error\n    }\n  }\n\n  /** Holds',
+    'return value\n    } catch (error) {\n      tx.rollBack()\n      throw error\n    }\n  }\n\n  const mayStart',
+    'return value\n    } catch (error) {\n      tx.commit(observe)\n      throw error\n    }\n  }\n\n  const mayStart',
   ]),
   bug(
     'job-not-locked',
@@ -374,10 +374,19 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('admitted-not-offered', 'What is admitted is not put into the ready queue.', [
     admission,
-    'await queue.push(pool, inOrder(picks, admitted))',
+    'if (admitted.length > 0) await queue.push(pool, inOrder(picks, admitted))',
     '',
   ]),
-  bug('two-leaders-admit', 'Whoever believes to lead admits.', [scheduler, 'if (!leads) return []', '']),
+  bug('two-leaders-admit', 'Whoever believes to lead admits.', [
+    scheduler,
+    'async admit({ pool, orders, leaseMs, leadership }) {\n      if (!leads(leadership)) return []',
+    'async admit({ pool, orders, leaseMs }) {',
+  ]),
+  bug('start-keeps-epoch', 'What is started for the worker in the leader’s process keeps its epoch.', [
+    store,
+    'const epoch = isOffered ? task.epoch : task.epoch + 1',
+    'const { epoch } = task',
+  ]),
   bug('cap-ignored', 'A tenant’s cap is not looked at.', [
     admission,
     'free: Math.min(room, startsFree ?? room, Math.max(0, runningMax - (inFlightMax.get(tenantId) ?? 0)))',

@@ -18,13 +18,13 @@ import { silentLog } from '../../platform/log.ts'
 import type { WakeTopic } from '../../platform/wake.ts'
 import { createTaskDesk } from '../../processing/desk.ts'
 import { createEngine, type Engine } from '../../processing/engine.ts'
-import type { EngineStore, EngineTx } from '../../processing/engine-store.ts'
+import type { ClaimedTask, EngineStore, EngineTx } from '../../processing/engine-store.ts'
 import { createEstimates, type Estimates } from '../../processing/estimates.ts'
 import { createJobControl } from '../../processing/job-control.ts'
 import { createJobSubmission } from '../../processing/job-submission.ts'
 import { createMemoryStore, freshFile, type MemoryStore } from '../../processing/testing/memory-store.ts'
 import type { Change } from '../../processing/testing/memory-tables.ts'
-import { createInProcessQueue } from '../../queue/in-process.ts'
+import { createHandOut, type HandOut } from '../../queue/hand-out.ts'
 import type { ReadyQueue } from '../../queue/ready-queue.ts'
 import type { Quota } from '../../tenants/quota.ts'
 import { createChecker, type Checker } from './checker.ts'
@@ -245,6 +245,12 @@ function remoteScheduler({ scheduler, checker }: Shared, process: SimulatedProce
         checker.admits(admission.leadership, admitted)
         return admitted
       }),
+    start: (start) =>
+      process.call('start', async () => {
+        const started = await scheduler.start(start)
+        checker.admits(start.leadership, started)
+        return started
+      }),
   }
 }
 
@@ -327,7 +333,12 @@ function startApi(shared: Shared, processes: Processes): Api {
   return { process, control, submission, store, workload, memory: shared.store, wake: (topic) => wake.wake(topic) }
 }
 
-function startLeader(shared: Shared, processes: Processes, process: SimulatedProcess, queue: ReadyQueue) {
+function startLeader(
+  shared: Shared,
+  processes: Processes,
+  process: SimulatedProcess,
+  queue: ReadyQueue | HandOut<ClaimedTask>,
+) {
   const { random, faults } = shared
   const { engine } = openEngine(shared, process)
   const services = createMaintenance({
@@ -357,7 +368,7 @@ function startWorker(
   shared: Shared,
   processes: Processes,
   process: SimulatedProcess,
-  queue: ReadyQueue,
+  queue: ReadyQueue | HandOut<ClaimedTask>,
   slots: number,
 ) {
   const { random, faults, checker, scheduler } = shared
@@ -432,7 +443,7 @@ function openOneProcess(shared: Shared): House {
   const open = (): void => {
     const process = processes.create(open)
     current = process
-    const queue = createInProcessQueue({ clock: process.clock })
+    const queue = createHandOut<ClaimedTask>({ clock: process.clock, wake: process.wakeBus(processes.tell) })
     startLeader(shared, processes, process, queue)
     startWorker(shared, processes, process, queue, workload.workers[0]?.slots ?? 1)
   }

@@ -1,10 +1,10 @@
-// The ready queue of an installation that is one process. It dies with the process, and so do the leases of what it
-// held: the next start admits those tasks anew. A task stands in it once; offered again, only the newest epoch counts.
+// A ready queue in memory, for tests of what is built on one. A task stands in it once; offered again, only the newest epoch
+// counts.
 
-import type { Clock } from '../platform/clock.ts'
-import { createBell, type Bell } from './bell.ts'
-import { toBunches } from './bunches.ts'
-import type { OfferedTask, ReadyQueue, ReadyTask } from './ready-queue.ts'
+import type { Clock } from '../../platform/clock.ts'
+import { createBell, type Bell } from '../bell.ts'
+import { toBunches } from '../bunches.ts'
+import type { OfferedTask, ReadyQueue, ReadyTask } from '../ready-queue.ts'
 
 interface Pool {
   /** By task id, oldest first. */
@@ -12,7 +12,7 @@ interface Pool {
   bell: Bell
 }
 
-export function createInProcessQueue({ clock }: { clock: Clock }): ReadyQueue {
+export function createMemoryQueue({ clock }: { clock: Clock }): ReadyQueue {
   const pools = new Map<number, Pool>()
   let closed = false
 
@@ -29,7 +29,7 @@ export function createInProcessQueue({ clock }: { clock: Clock }): ReadyQueue {
   }
 
   return {
-    kind: 'in-process',
+    kind: 'bullmq',
     push: async (number, tasks) => {
       if (closed || tasks.length === 0) return
       const pool = poolOf(number)

@@ -1,0 +1,72 @@
+// Where leader and worker are one process, nothing is offered: whoever has room for tasks says so, and the leader hands out
+// what it has admitted and claimed for it in one. A task of another tenant then waits for the next free slot, and for no
+// ready queue; and its row is written once less.
+
+import type { Clock } from '../platform/clock.ts'
+import type { WakeBus } from '../platform/wake.ts'
+
+export interface Taker {
+  /** Wire id of the worker, which the leases are in the name of. */
+  worker: string
+  leaseMs: number
+  /** Tasks that it has room for; of short tasks as many bunches. */
+  max: number
+}
+
+export interface HandOut<Task> {
+  readonly kind: 'in-process'
+  /** Who has waited longest. */
+  waiting(pool: number): Taker | undefined
+  /** To whom they were claimed for; when it has gone meanwhile, to whoever takes next. */
+  give(pool: number, taker: Taker, tasks: readonly Task[]): void
+  /** Waits up to waitMs for the first tasks. */
+  take(pool: number, taker: Taker, options: { waitMs: number; signal: AbortSignal }): Promise<Task[]>
+  close(): Promise<void>
+}
+
+interface Pool<Task> {
+  /** Oldest first. */
+  takers: Map<Taker, (tasks: readonly Task[]) => void>
+  /** Given to a taker that had gone. */
+  left: Task[]
+}
+
+export function createHandOut<Task>({ clock, wake }: { clock: Clock; wake: Pick<WakeBus, 'wake'> }): HandOut<Task> {
+  const pools = new Map<number, Pool<Task>>()
+  const closed = new AbortController()
+
+  const poolOf = (number: number): Pool<Task> => {
+    let pool = pools.get(number)
+    if (pool === undefined) pools.set(number, (pool = { takers: new Map(), left: [] }))
+    return pool
+  }
+
+  return {
+    kind: 'in-process',
+    waiting: (number) => poolOf(number).takers.keys().next().value,
+    give(number, taker, tasks) {
+      const { takers, left } = poolOf(number)
+      if (tasks.length === 0) return
+      const resolve = takers.get(taker)
+      if (resolve === undefined) left.push(...tasks)
+      else resolve(tasks)
+      takers.delete(taker)
+    },
+    async take(number, taker, { waitMs, signal }) {
+      const { takers, left } = poolOf(number)
+      const over = AbortSignal.any([signal, closed.signal])
+      if (over.aborted) return []
+      if (left.length > 0) return left.splice(0)
+      const { promise, resolve } = Promise.withResolvers<readonly Task[]>()
+      takers.set(taker, resolve)
+      wake.wake('backlog')
+      const given = new AbortController()
+      const nothing = clock.sleep(waitMs, AbortSignal.any([over, given.signal])).then((): Task[] => [])
+      const tasks = await Promise.race([promise, nothing])
+      given.abort()
+      takers.delete(taker)
+      return [...tasks]
+    },
+    close: async () => closed.abort(),
+  }
+}
