@@ -119,6 +119,20 @@ const gates: Gate[] = [
         leadership,
       }),
   },
+  {
+    name: 'start',
+    by: [backlog, byId, jobById, stepByJob, 'file by file_pkey', 'file_version by file_version_file_id_number_key'],
+    run: async (sql) => {
+      await pinPlans(sql)
+      return task.startTasks(sql, {
+        pool: 0,
+        orders: [hugeJob, ...smallJobs].map((tenantId) => ({ lane: 1, tenantId, count: 4 })),
+        leaseMs: 30_000,
+        worker: 'w',
+        leadership,
+      })
+    },
+  },
   { name: 'in flight', by: [byReady, byRunning], run: (sql) => scheduler.countInFlight(sql, [hugeJob, ...smallJobs]) },
   {
     name: 'claim',

@@ -1,13 +1,13 @@
 import { retryConflicts, type Database } from '../platform/database.ts'
 import { deleteOldKeys } from '../platform/idempotency.sql.ts'
 import type { EndedTask } from '../processing/settlement.ts'
-import { indexedPlans, pinPlans } from '../processing/pinned-plans.sql.ts'
+import { orderedPlans, pinPlans } from '../processing/pinned-plans.sql.ts'
 import { startTasks, toClaimedTask } from '../processing/task.sql.ts'
 import * as statements from './scheduler.sql.ts'
 import type { SchedulerStore } from './scheduler-store.ts'
 
 export function createSqlSchedulerStore(database: Database): SchedulerStore {
-  const alone = database.ofSystem(indexedPlans)
+  const starting = database.ofSystem(orderedPlans)
   return {
     lead: async (wanted) => {
       const epoch = await statements.takeLead(database, wanted)
@@ -38,7 +38,7 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         rank: row.rank,
       })),
     start: async (start) =>
-      (await retryConflicts(() => startTasks(alone, start))).map((row) => ({
+      (await retryConflicts(() => startTasks(starting, start))).map((row) => ({
         taskId: row.id,
         epoch: row.lease_epoch,
         tenantId: row.tenant_id,

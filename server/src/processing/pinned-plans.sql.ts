@@ -25,3 +25,6 @@ export const indexedPlans: readonly Setting[] = [
   ['enable_mergejoin', 'off'],
   ['jit', 'off'],
 ]
+
+/** The same for those that take the next of an order: what is sorted is the backlog of a whole tenant. */
+export const orderedPlans: readonly Setting[] = [...indexedPlans, ['enable_sort', 'off']]

@@ -93,7 +93,10 @@ export async function claimTasks(
   return rows
 }
 
-/** What waits in the backlog, admitted and claimed in one. Nothing for whoever does not lead any more. */
+/**
+ * What waits in the backlog, admitted and claimed in one, as admit_tasks admits it. Nothing for whoever does not lead any more.
+ * One statement that sees one moment: from within a function, tasks could be seen whose jobs are not.
+ */
 export async function startTasks(
   sql: Sql,
   start: {
@@ -106,9 +109,34 @@ export async function startTasks(
 ): Promise<ClaimedTaskRow[]> {
   const { pool, orders, leaseMs, worker, leadership } = start
   const { rows } = await sql.query<ClaimedTaskRow>(
-    `with claimed as (
-       select * from start_tasks($1::smallint, $2::smallint[], $3::bigint[], $4::int[], $5::int, $6::text, $7::smallint, $8::text,
-         $9::bigint)
+    `with lead as (
+       select 1 as leads from scheduler_lease l
+       where l.shard = $7::smallint and l.owner = $8 and l.epoch = $9 and l.until > clock_timestamp() for share
+     ), picked as (
+       select s.id from unnest($2::smallint[], $3::bigint[], $4::int[]) as w(lane, tenant_id, count) cross join lateral
+         (select q.id from task q
+          where q.state = 'queued' and q.pool = $1::smallint and q.lane = w.lane and q.tenant_id = w.tenant_id
+          order by q.rank limit w.count for update skip locked) s
+       where exists (select from lead)
+     ), claimed as (
+       update task t set state = 'running', lease_epoch = t.lease_epoch + 1, attempt = t.attempt + 1, worker = $6,
+         started_at = now(), finished_at = null, lease_until = clock_timestamp() + $5 * interval '1 ms'
+       where t.id = any(array(select id from picked))
+         and (select j.state in ('queued', 'running') and j.cancel_requested_at is null from job j where j.id = t.job_id)
+       returning t.*
+     ), of_tenants as (
+       update tenant_schedule s set
+         virtual_ms = array[greatest(s.virtual_ms[1], n.lane_0), greatest(s.virtual_ms[2], n.lane_1),
+           greatest(s.virtual_ms[3], n.lane_2)],
+         starts_from = coalesce(spend_tokens(s.starts_per_second, s.starts_from, n.count), s.starts_from)
+       from (select a.tenant_id, count(*) as count, max(a.rank) filter (where a.lane = 0) as lane_0,
+           max(a.rank) filter (where a.lane = 1) as lane_1, max(a.rank) filter (where a.lane = 2) as lane_2
+         from claimed a group by a.tenant_id) n
+       where s.tenant_id = n.tenant_id
+     ), of_pool as (
+       update pool_schedule p set starts_from = spend_tokens(p.starts_per_second, p.starts_from, n.count)
+       from (select count(*) as count from claimed) n
+       where p.pool = $1::smallint and p.starts_per_second is not null and n.count > 0
      )${beginClaimed}`,
     [
       pool,

@@ -40,7 +40,8 @@ interface Pool {
   spare: ReadyTask[][]
   /** Somebody will look after what is spare. */
   isWatched: boolean
-  isWaiting: boolean
+  /** A fetch that waits at the server. */
+  fetching: Promise<void> | undefined
 }
 interface JobData {
   /** Row id of the tenant; the job's id tells the rest of its first task. */
@@ -91,7 +92,7 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
       })
       queue.on('error', quiet)
       const bell = createBell(clock)
-      pool = { name, queue, worker: undefined, bell, spare: [], isWatched: false, isWaiting: false }
+      pool = { name, queue, worker: undefined, bell, spare: [], isWatched: false, fetching: undefined }
       pools.set(number, pool)
     }
     return pool
@@ -154,15 +155,23 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
 
   /** Blocks at the server until a job comes, for whoever takes then; one at a time per pool. */
   function awaitOne(pool: Pool): void {
-    if (pool.isWaiting || closed) return
-    pool.isWaiting = true
-    fetchOne(workerOf(pool), true)
+    if (pool.fetching !== undefined || closed) return
+    pool.fetching = fetchOne(workerOf(pool), true)
       .then((tasks) => tasks && keepSpare(pool, tasks))
       .catch(quiet)
       .finally(() => {
-        pool.isWaiting = false
+        pool.fetching = undefined
         pool.bell.ring()
       })
+  }
+
+  /** What was fetched is offered to others; a fetch whose answer is on its way is waited for. */
+  async function closePool(pool: Pool): Promise<void> {
+    pool.bell.ring()
+    await Promise.race([pool.fetching, clock.sleep(spareMs)])
+    await pool.worker?.close(true)
+    await handBack(pool)
+    await pool.queue.close()
   }
 
   return {
@@ -207,11 +216,7 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
     async close() {
       if (closed) return
       closed = true
-      const ends = [...pools.values()].flatMap((pool): Promise<unknown>[] => {
-        pool.bell.ring()
-        const end = handBack(pool).finally(() => void pool.queue.close())
-        return [end, ...(pool.worker ? [pool.worker.close(true)] : [])]
-      })
+      const ends = [...pools.values()].map(closePool)
       await redis.call(() => Promise.allSettled(ends)).catch(quiet)
     },
   }

@@ -29,7 +29,7 @@ it('says who waits, longest first, and gives what was claimed for them', async (
   expect(handOut.waiting(0)).toBeUndefined()
 })
 
-it('keeps what came for a taker that had gone for the next one', async () => {
+it('gives what came for a taker that had gone to whoever waits, or takes next', async () => {
   const { handOut, take } = open()
   const controller = new AbortController()
   const gone = taker()
@@ -38,6 +38,9 @@ it('keeps what came for a taker that had gone for the next one', async () => {
   expect(await taken).toEqual([])
   handOut.give(0, gone, ['a', 'b'])
   expect(await take()).toEqual(['a', 'b'])
+  const waiting = take()
+  handOut.give(0, gone, ['c'])
+  expect(await waiting).toEqual(['c'])
 })
 
 it('lets takers go with nothing when the time is over, and when it is closed', async () => {

@@ -17,7 +17,7 @@ export interface HandOut<Task> {
   readonly kind: 'in-process'
   /** Who has waited longest. */
   waiting(pool: number): Taker | undefined
-  /** To whom they were claimed for; when it has gone meanwhile, to whoever takes next. */
+  /** To whom they were claimed for; when it has gone meanwhile, to whoever waits or takes next. */
   give(pool: number, taker: Taker, tasks: readonly Task[]): void
   /** Waits up to waitMs for the first tasks. */
   take(pool: number, taker: Taker, options: { waitMs: number; signal: AbortSignal }): Promise<Task[]>
@@ -27,7 +27,7 @@ export interface HandOut<Task> {
 interface Pool<Task> {
   /** Oldest first. */
   takers: Map<Taker, (tasks: readonly Task[]) => void>
-  /** Given to a taker that had gone. */
+  /** Given when nobody waited any more. */
   left: Task[]
 }
 
@@ -47,25 +47,26 @@ export function createHandOut<Task>({ clock, wake }: { clock: Clock; wake: Pick<
     give(number, taker, tasks) {
       const { takers, left } = poolOf(number)
       if (tasks.length === 0) return
-      const resolve = takers.get(taker)
-      if (resolve === undefined) left.push(...tasks)
-      else resolve(tasks)
-      takers.delete(taker)
+      const answer = takers.get(taker) ?? takers.values().next().value
+      if (answer === undefined) left.push(...tasks)
+      else answer(tasks)
     },
     async take(number, taker, { waitMs, signal }) {
       const { takers, left } = poolOf(number)
-      const over = AbortSignal.any([signal, closed.signal])
-      if (over.aborted) return []
+      const over = new AbortController()
+      const gone = AbortSignal.any([signal, closed.signal])
+      if (gone.aborted) return []
       if (left.length > 0) return left.splice(0)
-      const { promise, resolve } = Promise.withResolvers<readonly Task[]>()
-      takers.set(taker, resolve)
+      const { promise, resolve } = Promise.withResolvers<Task[]>()
+      // Answered once, and in that moment no longer one who waits, or what is given then would be lost.
+      takers.set(taker, (tasks) => {
+        takers.delete(taker)
+        over.abort()
+        resolve([...tasks])
+      })
       wake.wake('backlog')
-      const given = new AbortController()
-      const nothing = clock.sleep(waitMs, AbortSignal.any([over, given.signal])).then((): Task[] => [])
-      const tasks = await Promise.race([promise, nothing])
-      given.abort()
-      takers.delete(taker)
-      return [...tasks]
+      void clock.sleep(waitMs, AbortSignal.any([gone, over.signal])).then(() => takers.get(taker)?.([]))
+      return promise
     },
     close: async () => closed.abort(),
   }
