@@ -3,13 +3,16 @@
 // stream under one key.
 
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { open, rename, stat } from 'node:fs/promises'
+import { closeSync, createReadStream, createWriteStream, fsync, openSync } from 'node:fs'
+import { rename, stat } from 'node:fs/promises'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
+
+const forceToDisk = promisify(fsync)
 
 export interface Peer {
   uploadUrl: string
@@ -48,9 +51,9 @@ export async function openPeer(folder: string, { encrypts }: { encrypts: boolean
       last = { file, key, nonce, tag: Buffer.alloc(0) }
     }
     await rename(temp, file)
-    const names = await open(folder)
-    await names.sync()
-    await names.close()
+    const names = openSync(folder, 'r')
+    await forceToDisk(names)
+    closeSync(names)
     return hash.digest('hex')
   }
 
