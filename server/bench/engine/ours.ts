@@ -59,6 +59,10 @@ export const addSlots = (house: EngineHouse, slots: number) =>
     [slots],
   )
 
+/** As in worker/task-loop.ts. */
+const shortMs = 10
+const reportsAheadMax = 500
+
 /** Takes tasks as a worker does, until stopped. */
 export function startSlots(
   house: EngineHouse,
@@ -70,10 +74,21 @@ export function startSlots(
   const stopping = new AbortController()
   const slots = createSlots(slotsCount)
   const held = new Set<Promise<void>>()
+  let reportsAheadCount = 0
   let freed = Promise.withResolvers<void>()
+  const freeCount = (): number => slotsCount - held.size + Math.min(reportsAheadCount, reportsAheadMax)
   const handle = async (task: TaskAssignment): Promise<void> => {
-    await slots.use(() => run(task), { signal: stopping.signal })
+    let begunMs = 0
+    const work = (): Promise<void> => {
+      begunMs = performance.now()
+      return run(task)
+    }
+    await slots.use(work, { signal: stopping.signal })
+    const isAhead = performance.now() - begunMs <= shortMs
+    if (isAhead) reportsAheadCount++
+    freed.resolve()
     if (await house.desk.report(task, done())) written(task)
+    if (isAhead) reportsAheadCount--
   }
   const begin = (task: TaskAssignment): void => {
     const ended: Promise<void> = handle(task).finally(() => {
@@ -84,12 +99,12 @@ export function startSlots(
   }
   const loop = (async () => {
     while (!stopping.signal.aborted) {
-      if (held.size >= slotsCount) {
+      if (freeCount() <= 0) {
         freed = Promise.withResolvers()
         await freed.promise
         continue
       }
-      const tasks = await house.desk.take({ max: slotsCount - held.size, waitMs: 200, signal: stopping.signal })
+      const tasks = await house.desk.take({ max: freeCount(), waitMs: 200, signal: stopping.signal })
       for (const task of tasks) begin(task)
     }
   })()

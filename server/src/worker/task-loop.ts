@@ -3,8 +3,8 @@
 //
 // This file: what is taken, and what becomes of it. There are about two slots per CPU, so that one task's inputs are fetched
 // and outputs stored while another computes. Nothing is taken for a slot until the engine has the outcome of what was in it,
-// because that may bring what follows; short tasks are taken by the bunch, and go through the slots one after the other
-// while outcomes are on their way.
+// because that may bring what follows. Short tasks are taken by the bunch and go through the slots one after the other, and
+// nobody waits for their outcomes: what follows one of them waits as long as another takes.
 // Invariants: every task that was taken ends in exactly one report, or in none when its lease was lost; whatever was
 // stored for a task that did not end well is removed; no process of a task outlives it.
 
@@ -50,6 +50,10 @@ export interface TaskLoop extends Service {
 const heartbeatMsDefault = 3_000
 /** Between two heartbeats when wakes come one after the other: each that ends otherwise than well wakes. */
 const heartbeatMsMin = 200
+/** A task that took so long was a short one; */
+const shortMs = 10
+/** so many of their outcomes may be on their way while others are taken. */
+const reportsAheadMax = 500
 const takeWaitMs = 20_000
 const takeRetryMs = 1_000
 const diskFullPauseMs = 30_000
@@ -64,8 +68,10 @@ interface Held {
   task: TaskAssignment
   controller: AbortController
   takenMs: number
-  /** false while it waits for a slot. */
-  isBegun: boolean
+  /** Infinity while it waits for a slot. */
+  begunMs: number
+  /** Nobody waits for its outcome. */
+  isAhead: boolean
 }
 
 export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
@@ -81,6 +87,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
   let woken = new AbortController()
   let pausedUntilMs = 0
   let isStoreAway = false
+  let reportsAheadCount = 0
   let background: Promise<unknown> = Promise.resolve()
   let unlisten = (): void => {}
   let stop: Promise<void> | undefined
@@ -90,18 +97,21 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     slotFreed.resolve()
     slotFreed = Promise.withResolvers()
   }
-  const free = (taskId: number): void => {
-    held.delete(taskId)
+  const free = ({ task, isAhead }: Held): void => {
+    held.delete(task.taskId)
+    if (isAhead) reportsAheadCount--
     lookAgain()
   }
+
+  const freeCount = (): number => slotsCount - held.size + Math.min(reportsAheadCount, reportsAheadMax)
 
   const takeTasks = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       const pauseMs = pausedUntilMs - clock.monotonicMs()
       if (pauseMs > 0) await clock.sleep(pauseMs, stopping.signal)
       else if (isStoreAway) await lookForStore()
-      else if (held.size >= slotsCount) await slotFreed.promise
-      else await takeSome(slotsCount - held.size)
+      else if (freeCount() <= 0) await slotFreed.promise
+      else await takeSome(freeCount())
     }
   }
 
@@ -128,10 +138,11 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
   }
 
   const begin = (task: TaskAssignment, next = false): void => {
-    const taken: Held = { task, controller: new AbortController(), takenMs: clock.monotonicMs(), isBegun: false }
+    const controller = new AbortController()
+    const taken: Held = { task, controller, takenMs: clock.monotonicMs(), begunMs: Infinity, isAhead: false }
     held.set(task.taskId, taken)
     // Taken while the way out was already open: given back as it came.
-    if (stopping.signal.aborted) abort(taken.controller, 'shutdown')
+    if (stopping.signal.aborted) abort(controller, 'shutdown')
     void handle(taken, next)
   }
 
@@ -139,11 +150,12 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     const { task, controller } = taken
     const { signal } = controller
     const work = (): Promise<TaskRun> => {
-      taken.isBegun = true
+      taken.begunMs = clock.monotonicMs()
       return runTask(runDeps, task, signal)
     }
     try {
       const run = await slots.use(work, { signal, next })
+      if (clock.monotonicMs() - taken.begunMs <= shortMs) reportAhead(taken)
       const { outcome } = run
       metrics.ended(task, outcome)
       if (outcome?.kind === 'retry') avoid(outcome.code)
@@ -154,8 +166,14 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     } catch (error) {
       log.error('task.handling_failed', { ...idsOf(task), error })
     } finally {
-      free(task.taskId)
+      free(taken)
     }
+  }
+
+  const reportAhead = (taken: Held): void => {
+    taken.isAhead = true
+    reportsAheadCount++
+    lookAgain()
   }
 
   /** Takes no more tasks while what made this one fail would make them fail too. */
@@ -201,8 +219,8 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
 
   /** What waits for much longer than short tasks take is given back; another worker may have a slot. */
   const giveBackWaiting = (olderThanMs: number): void => {
-    for (const { controller, takenMs, isBegun } of held.values())
-      if (!isBegun && clock.monotonicMs() - takenMs >= olderThanMs) abort(controller, 'shutdown')
+    for (const { controller, takenMs, begunMs } of held.values())
+      if (begunMs === Infinity && clock.monotonicMs() - takenMs >= olderThanMs) abort(controller, 'shutdown')
   }
 
   const keepLeases = async (): Promise<void> => {

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Type } from 'typebox'
-import { systemClock } from '../../platform/clock.ts'
+import { systemClock, type Clock } from '../../platform/clock.ts'
 import { systemIds } from '../../platform/ids.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
@@ -58,6 +58,8 @@ export async function openWorkerHouse(
     heartbeatMs?: number
     vault?: (vault: Vault) => Vault
     checkStore?: () => Promise<void>
+    /** Of the loop, so that a test says how long tasks take. */
+    clock?: Clock
   } = {},
 ): Promise<WorkerHouse> {
   const { level = 'process', slotsCount = 2, heartbeatMs = 50, checkStore = async () => {} } = options
@@ -97,6 +99,7 @@ export async function openWorkerHouse(
       }),
     },
     ...common,
+    clock: options.clock ?? systemClock,
   })
   await loop.start(new AbortController().signal)
   return {
