@@ -278,7 +278,8 @@ async function splitStep(
   const extraBytes = split.files.reduce((sum, file) => sum + file.sizeBytes, 0)
   const costMs = deps.estimates.costMs(step.uses, split.sizeBytes / split.count + extraBytes)
   const rank = graph.takeRank(costMs * split.count)
-  await expand(tx, ready, { files: split.files, first: { costMs, rank }, afterOutputId: 0, deps })
+  const expansion = toExpansion(ready, { files: split.files, first: { costMs, rank }, afterOutputId: 0, deps })
+  graph.splitUpTo(ready.name, placeAfter(expansion, await tx.expandStep(expansion)))
 }
 
 interface Chunk {
@@ -289,10 +290,10 @@ interface Chunk {
   deps: AdvanceDependencies
 }
 
-async function expand(tx: EngineTx, { graph, name, step }: Ready, chunk: Chunk): Promise<void> {
+function toExpansion({ graph, name, step }: Ready, chunk: Chunk): Expansion {
   invariant(step.each !== undefined, 'only a step that fans out is split')
   const { tenantId, id: jobId, lane } = graph.job
-  const expansion: Expansion = {
+  return {
     tenantId,
     jobId,
     step: name,
@@ -304,22 +305,29 @@ async function expand(tx: EngineTx, { graph, name, step }: Ready, chunk: Chunk):
     afterOutputId: chunk.afterOutputId,
     limit: expandChunkCount,
   }
-  const { count, lastOutputId } = await tx.expandStep(expansion)
-  graph.splitUpTo(name, count < expandChunkCount ? null : lastOutputId)
 }
 
-/** Creates the next tasks of a step that is still being split; its condition held when it was begun. */
-export async function continueExpansion(
+/** Up to which output the step has been split; null when that was the last. */
+export const placeAfter = (
+  { limit }: Expansion,
+  { count, lastOutputId }: Awaited<ReturnType<EngineTx['expandStep']>>,
+): number | null => (count < limit ? null : lastOutputId)
+
+/** The next tasks of a step that is still being split; its condition held when it was begun. */
+export async function findExpansion(
   tx: EngineTx,
   graph: JobGraph,
   name: string,
   deps: AdvanceDependencies,
-): Promise<void> {
+): Promise<Expansion | undefined> {
   const ready = { graph, name, step: graph.definitionOf(name) }
   const [file] = await tx.listFiles([graph.job.id])
-  if (file === undefined) return graph.dropUncreated(name, await tx.countOpenTasks(graph.job.id, name))
+  if (file === undefined) {
+    graph.dropUncreated(name, await tx.countOpenTasks(graph.job.id, name))
+    return undefined
+  }
   const files = await listSharedFiles(tx, ready, file)
-  await expand(tx, ready, { files, afterOutputId: graph.step(name).expandedTo ?? 0, deps })
+  return toExpansion(ready, { files, afterOutputId: graph.step(name).expandedTo ?? 0, deps })
 }
 
 /** What each task of a step that fans out reads beside its own file. To count outputs takes as long as there are many. */

@@ -8,10 +8,10 @@
 
 import type { JobEndState } from '@millrace/contract'
 import { Problem } from '../platform/problem.ts'
-import { advanceJobs, continueExpansion, type AdvanceDependencies } from './advance.ts'
+import { advanceJobs, findExpansion, placeAfter, type AdvanceDependencies } from './advance.ts'
 import type { StepDefinition } from './definition.ts'
 import { insertFollowing, type Continuation } from './continuation.ts'
-import type { ChangedJob, ClaimedTask, EngineFile, EngineStore, EngineTx, JobAudit } from './engine-store.ts'
+import type { ChangedJob, ClaimedTask, EngineFile, EngineStore, EngineTx, Expansion, JobAudit } from './engine-store.ts'
 import { JobGraph, type StepTraits } from './job-graph.ts'
 import { toSettlement, type EndedOutcome, type EndedTask } from './settlement.ts'
 import { writeResults, type EndedWell } from './task-results.ts'
@@ -64,22 +64,43 @@ export function createEngine(deps: EngineDependencies): Engine {
     costMs: deps.estimates.costMs(step.uses, sizeBytes),
   })
 
-  async function withJobs<T>(jobIds: readonly number[], work: (open: OpenJobs) => Promise<T>): Promise<T> {
-    return store.transaction(async (tx) => {
-      const { jobs, steps, files } = await tx.openJobs(jobIds)
-      const definitions = await tx.findDefinitions([...new Set(jobs.map((job) => job.pipelineVersionId))])
-      const stepsByJob = Map.groupBy(steps, (step) => step.jobId)
-      const fileByJob = new Map(files.map((file) => [file.jobId as number, file]))
-      const graphs = new Map<number, JobGraph>()
-      for (const job of jobs) {
-        const definition = definitions.get(job.pipelineVersionId)
-        if (definition === undefined) throw new Problem('internal', { detail: 'A job has no pipeline.' })
-        const sizeBytes = fileByJob.get(job.id)?.sizeBytes ?? 0
-        const source = { job, steps: stepsByJob.get(job.id) ?? [], definition }
-        graphs.set(job.id, new JobGraph({ ...source, traits: (step) => traits(step, sizeBytes) }))
-      }
-      return work({ tx, graphs, files: fileByJob })
-    })
+  const withJobs = <T>(jobIds: readonly number[], work: (open: OpenJobs) => Promise<T>): Promise<T> =>
+    store.transaction(async (tx) => work(await open(tx, jobIds)))
+
+  async function open(tx: EngineTx, jobIds: readonly number[]): Promise<OpenJobs> {
+    const { jobs, steps, files } = await tx.openJobs(jobIds)
+    const definitions = await tx.findDefinitions([...new Set(jobs.map((job) => job.pipelineVersionId))])
+    const stepsByJob = Map.groupBy(steps, (step) => step.jobId)
+    const fileByJob = new Map(files.map((file) => [file.jobId as number, file]))
+    const graphs = new Map<number, JobGraph>()
+    for (const job of jobs) {
+      const definition = definitions.get(job.pipelineVersionId)
+      if (definition === undefined) throw new Problem('internal', { detail: 'A job has no pipeline.' })
+      const sizeBytes = fileByJob.get(job.id)?.sizeBytes ?? 0
+      const source = { job, steps: stepsByJob.get(job.id) ?? [], definition }
+      graphs.set(job.id, new JobGraph({ ...source, traits: (step) => traits(step, sizeBytes) }))
+    }
+    return { tx, graphs, files: fileByJob }
+  }
+
+  /**
+   * Creates the next tasks of a step before it locks the job, whose outcomes would wait for them, and looks then whether
+   * that is still what is wanted.
+   */
+  async function splitFurther(expansion: Expansion): Promise<void> {
+    const { jobId, step, afterOutputId } = expansion
+    await store
+      .transaction(async (tx) => {
+        const created = await tx.expandStep(expansion)
+        const jobs = await open(tx, [jobId])
+        const graph = jobs.graphs.get(jobId)
+        if (!canSplit(graph) || graph.step(step).expandedTo !== afterOutputId) throw new Superseded()
+        graph.splitUpTo(step, placeAfter(expansion, created))
+        await conclude(jobs)
+      })
+      .catch((error: unknown) => {
+        if (!(error instanceof Superseded)) throw error
+      })
   }
 
   /** What follows, written. */
@@ -150,18 +171,29 @@ export function createEngine(deps: EngineDependencies): Engine {
         await conclude(open)
       }),
 
-    continueJobs: (jobIds) =>
-      withJobs(jobIds, async (open) => {
+    async continueJobs(jobIds) {
+      const expansions = await withJobs(jobIds, async (open) => {
+        const found: Expansion[] = []
         for (const graph of open.graphs.values()) {
-          if (!graph.isLive || graph.isPaused || graph.isStopping) continue
-          for (const step of graph.steps) {
-            if (step.expandedTo !== null) await continueExpansion(open.tx, graph, step.name, deps)
+          if (!canSplit(graph)) continue
+          for (const { name, expandedTo } of graph.steps) {
+            const expansion = expandedTo === null ? undefined : await findExpansion(open.tx, graph, name, deps)
+            if (expansion !== undefined) found.push(expansion)
           }
         }
         await conclude(open)
-      }),
+        return found
+      })
+      for (const expansion of expansions) await splitFurther(expansion)
+    },
   }
 }
+
+/** Thrown out of a transaction that has come too late for what it did. */
+class Superseded extends Error {}
+
+const canSplit = (graph: JobGraph | undefined): graph is JobGraph =>
+  graph !== undefined && graph.isLive && !graph.isPaused && !graph.isStopping
 
 interface OpenJobs {
   tx: EngineTx

@@ -66,7 +66,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('split-first-piece-only', 'A fan-out larger than one piece is not continued.', [
     advance,
-    'count < expandChunkCount ? null : lastOutputId',
+    'count < limit ? null : lastOutputId',
     'null',
   ]),
   bug('split-from-the-start', 'Each piece of a fan-out begins at the first output again.', [
