@@ -74,6 +74,11 @@ export const plantedBugs: readonly PlantedBug[] = [
     'afterOutputId: graph.step(name).expandedTo ?? 0',
     'afterOutputId: 0',
   ]),
+  bug('split-without-looking', 'Two leaders each create the next piece of a fan-out.', [
+    engine,
+    'if (!canSplit(graph) || graph.step(step).expandedTo !== afterOutputId) throw new Superseded()',
+    'if (graph === undefined) throw new Superseded()',
+  ]),
   bug(
     'split-place-not-written',
     'How far a step has been split is not written. (Found by a test; here for the record.)',
