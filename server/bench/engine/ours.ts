@@ -83,7 +83,7 @@ export function startSlots(
       begunMs = performance.now()
       return run(task)
     }
-    await slots.use(work, { signal: stopping.signal })
+    await slots.use(work, { signal: new AbortController().signal }) // A worker's tasks are stopped one by one, too.
     const isAhead = performance.now() - begunMs <= shortMs
     if (isAhead) reportsAheadCount++
     freed.resolve()
