@@ -79,7 +79,6 @@ export interface PipelineStore extends Pipelines {
 const pipelinesCountMax = 1_000
 const tenantsRememberedMax = 10_000
 const versionsRememberedMax = 1_000
-const insertAttemptsMax = 5
 
 /** Throws for a built-in text with a fault, which would be ours. */
 export function createPipelines(deps: { catalogue: Catalogue; builtIn: readonly string[] }): PipelineStore {
@@ -167,19 +166,19 @@ export function createPipelines(deps: { catalogue: Catalogue; builtIn: readonly 
       const parsed = parsePipeline(source, deps.catalogue)
       if ('faults' in parsed) throw invalid(parsed.faults)
       const { definition } = parsed
+      // Of several that write at once, each takes the number after the one before.
+      await lockPipelines(tx, tenantId)
       const newest = await find(tx, tenantId, definition.name)
       if (newest?.source === source) return newest
       if (newest === undefined) await refuseTooMany(tx, tenantId)
-      for (let attempt = 1; attempt <= insertAttemptsMax; attempt += 1) {
-        const version = { tenantId, builtIn: false, source, definition: toStored(definition), createdBy: actor }
-        const row = await insertPipelineVersion(tx, version)
-        if (row === undefined) continue
-        const detail = { version: row.number }
-        const target = encodeId('pipeline', row.id)
-        await writeAudit(tx, { tenantId, actor, action: 'pipeline.create', target, detail, requestId })
-        return toVersion(row)
-      }
-      throw new Problem('conflict', { detail: `Pipeline "${definition.name}" is being changed by others.` })
+      const version = { tenantId, builtIn: false, source, definition: toStored(definition), createdBy: actor }
+      const row = await insertPipelineVersion(tx, version)
+      if (row === undefined)
+        throw new Problem('conflict', { detail: `Pipeline "${definition.name}" is being changed by others.` })
+      const detail = { version: row.number }
+      const target = encodeId('pipeline', row.id)
+      await writeAudit(tx, { tenantId, actor, action: 'pipeline.create', target, detail, requestId })
+      return toVersion(row)
     },
 
     validate(source) {
