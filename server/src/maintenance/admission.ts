@@ -7,7 +7,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { ClaimedTask } from '../processing/engine-store.ts'
 import { bunchMs } from '../queue/bunches.ts'
 import type { HandOut } from '../queue/hand-out.ts'
-import type { ReadyQueue } from '../queue/ready-queue.ts'
+import type { OfferedTask, ReadyQueue } from '../queue/ready-queue.ts'
 import { createFairShare, type Contender, type Pick } from './fair-share.ts'
 import type { Leader } from './leader.ts'
 import type { AdmitOrder, AdmittedTask, BackloggedTenant, Leadership, SchedulerStore } from './scheduler-store.ts'
@@ -65,6 +65,7 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
    */
   const inFlightMax = new Map<number, number>()
   let countedEpoch: number | undefined
+  let handsOutParts = false
 
   async function readSlots(): Promise<void> {
     const now = clock.monotonicMs()
@@ -135,7 +136,7 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
       },
       async fill(picks, orders, leadership) {
         const admitted = await remember(() => store.admit({ pool, orders, leaseMs: dispatchLeaseMs, leadership }))
-        if (admitted.length > 0) await queue.push(pool, inOrder(picks, admitted))
+        if (admitted.length > 0) await queue.push(pool, inOrder(picks, admitted).map(toOffered))
         return admitted
       },
     }
@@ -145,11 +146,15 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     const taker = handOut.waiting(pool)
     return (
       taker && {
+        // Whether what waits are parts of a fan-out is known by those before them.
         countOf: (costMs) =>
-          Math.min(admitCountMax, taker.max * Math.max(1, Math.floor(bunchMs / Math.max(1, costMs)))),
+          handsOutParts
+            ? Math.min(admitCountMax, taker.max * Math.max(1, Math.floor(bunchMs / Math.max(1, costMs))))
+            : taker.max,
         async fill(picks, orders, leadership) {
           const { worker, leaseMs } = taker
           const started = await remember(() => store.start({ pool, orders, leaseMs, worker, leadership }))
+          if (started.length > 0) handsOutParts = started.every(({ isPart }) => isPart)
           const inTurn = inOrder(picks, started)
           handOut.give(
             pool,
@@ -225,6 +230,14 @@ function toOrders(picks: readonly Pick[]): AdmitOrder[] {
     return first === undefined ? [] : [{ ...first, count: same.length }]
   })
 }
+
+/** Only parts go in bunches: of others a worker goes on with what follows, and several at once would wait for its slots. */
+const toOffered = ({ taskId, epoch, tenantId, costMs, isPart }: AdmittedTask): OfferedTask => ({
+  taskId,
+  epoch,
+  tenantId,
+  ...(isPart && { costMs }),
+})
 
 /** As they were picked, turn by turn, and by rank within a tenant. */
 function inOrder<Task extends AdmittedTask>(picks: readonly Pick[], admitted: readonly Task[]): Task[] {

@@ -73,10 +73,12 @@ export function describeSchedulerStore(name: string, open: () => Promise<Schedul
       await under.addJob({ tenantId, lane: 1, tasksCount: 3 })
       const admitted = await admit(2)
       expect(
-        admitted.map(({ epoch, lane, rank }) => ({ epoch, lane, rank })).toSorted((a, b) => a.rank - b.rank),
+        admitted
+          .map(({ epoch, lane, rank, isPart }) => ({ epoch, lane, rank, isPart }))
+          .toSorted((a, b) => a.rank - b.rank),
       ).toEqual([
-        { epoch: 1, lane: 1, rank: 0 },
-        { epoch: 1, lane: 1, rank: 10 },
+        { epoch: 1, lane: 1, rank: 0, isPart: false },
+        { epoch: 1, lane: 1, rank: 10, isPart: true },
       ])
       expect(await admit(5)).toMatchObject([{ rank: 20 }])
       expect(await admit(5)).toEqual([])
@@ -85,10 +87,10 @@ export function describeSchedulerStore(name: string, open: () => Promise<Schedul
     it('starts for a worker what it admits, in one, with all that the worker needs', async () => {
       const jobId = await under.addJob({ tenantId, lane: 1, tasksCount: 3 })
       const started = await start(2)
-      const facts = started.map(({ epoch, lane, rank, costMs }) => ({ epoch, lane, rank, costMs }))
+      const facts = started.map(({ epoch, lane, rank, costMs, isPart }) => ({ epoch, lane, rank, costMs, isPart }))
       expect(facts.toSorted((a, b) => a.rank - b.rank)).toEqual([
-        { epoch: 1, lane: 1, rank: 0, costMs: 10 },
-        { epoch: 1, lane: 1, rank: 10, costMs: 10 },
+        { epoch: 1, lane: 1, rank: 0, costMs: 10, isPart: false },
+        { epoch: 1, lane: 1, rank: 10, costMs: 10, isPart: true },
       ])
       const { claimed, ...admitted } = started[0]!
       expect(claimed).toMatchObject({

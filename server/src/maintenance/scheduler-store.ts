@@ -34,6 +34,8 @@ export interface AdmittedTask extends ReadyTask {
   lane: number
   costMs: number
   rank: number
+  /** One of those that a step was split into: nothing follows it but its step's end. */
+  isPart: boolean
 }
 
 export interface StartedTask extends AdmittedTask {

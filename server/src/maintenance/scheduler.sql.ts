@@ -73,16 +73,19 @@ export interface AdmittedRow {
   lease_epoch: number
   cost_ms: number
   rank: number
+  is_part: boolean
 }
 
+/** Of a task that came between the beginning of the statement and that of the function it is not seen whether it is a part. */
 export async function admitTasks(
   sql: Sql,
   admission: { pool: number; orders: readonly AdmitOrder[]; leaseMs: number; leadership: Leadership },
 ): Promise<AdmittedRow[]> {
   const { pool, orders, leaseMs, leadership } = admission
   const { rows } = await sql.query<AdmittedRow>(
-    `select id, tenant_id, lane, lease_epoch, cost_ms, rank
-     from admit_tasks($1::smallint, $2::smallint[], $3::bigint[], $4::int[], $5::int, $6::smallint, $7::text, $8::bigint)`,
+    `select a.id, a.tenant_id, a.lane, a.lease_epoch, a.cost_ms, a.rank,
+       coalesce((select t.ordinal > 0 from task t where t.id = a.id), false) as is_part
+     from admit_tasks($1::smallint, $2::smallint[], $3::bigint[], $4::int[], $5::int, $6::smallint, $7::text, $8::bigint) a`,
     [
       pool,
       orders.map(({ lane }) => lane),

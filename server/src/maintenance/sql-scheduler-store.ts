@@ -36,6 +36,7 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         lane: row.lane,
         costMs: row.cost_ms,
         rank: row.rank,
+        isPart: row.is_part,
       })),
     start: async (start) =>
       (await retryConflicts(() => startTasks(starting, start))).map((row) => ({
@@ -45,6 +46,7 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         lane: row.lane,
         costMs: row.cost_ms,
         rank: row.rank,
+        isPart: row.ordinal > 0,
         claimed: toClaimedTask(row),
       })),
     requeueExpired: (limit) => statements.requeueExpired(database, limit),

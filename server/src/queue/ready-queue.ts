@@ -9,7 +9,7 @@ export interface ReadyTask {
 }
 
 export interface OfferedTask extends ReadyTask {
-  /** Expected worker time; short tasks that stand beside each other may be handed out together. */
+  /** Expected worker time; short tasks of which it is told, and that stand beside each other, are handed out together. */
   costMs?: number
 }
 

@@ -201,9 +201,10 @@ describe('the task loop', () => {
   })
 
   test.each([
-    ['nothing for a slot until the outcome of what took long in it is written', 11, 6],
-    ['short tasks while outcomes of others are on their way', 0, 8],
-  ])('takes %s', async (_, tickMs, takenCount) => {
+    ['nothing for a slot until the outcome of what took long in it is written', 11, 1, 6],
+    ['nothing for a slot until the outcome of what others may follow is written', 0, 0, 6],
+    ['short parts of a fan-out while outcomes of others are on their way', 0, 1, 8],
+  ])('takes %s', async (_, tickMs, ordinal, takenCount) => {
     let nowMs = 0
     const clock = { ...systemClock, monotonicMs: () => (nowMs += tickMs) }
     await using house = await openWorkerHouse({ heartbeatMs: 24 * 60 * 60_000, clock })
@@ -216,13 +217,27 @@ describe('the task loop', () => {
       throw new Problem('database_unavailable')
     }
     const ids = Array.from({ length: 8 }, (_, index) => index + 1)
-    house.desk.add(...ids.map((id) => testTask(id, 'fact')))
+    house.desk.add(...ids.map((id) => testTask(id, 'fact', { ordinal })))
     await eventually(() => expect(told).toBeGreaterThanOrEqual(takenCount))
     expect(house.desk.takenCount).toBe(takenCount)
     expect(house.loop.busyCount()).toBe(2)
     isHeld = false
     for (const id of ids) expect(await house.desk.outcomeOf(id)).toMatchObject({ kind: 'done' })
     await eventually(() => expect(house.loop.busyCount()).toBe(0))
+  })
+
+  test('does not go on with what follows while others that it has taken wait for its slots', async () => {
+    await using house = await openWorkerHouse({ slotsCount: 1, heartbeatMs: 24 * 60 * 60_000 })
+    house.desk.bunchCount = 3
+    for (const id of [1, 2, 3]) house.desk.following.set(id, testTask(id + 10, 'fact'))
+    house.desk.add(testTask(1, 'fact'), testTask(2, 'fact'), testTask(3, 'sleep'))
+    await house.desk.outcomeOf(1)
+    expect(house.desk.reports.map(({ task }) => task.taskId)).not.toContain(11)
+    house.desk.stops.set(3, 'cancelled')
+    house.wake.wake('cancel')
+    await house.desk.outcomeOf(3)
+    await eventually(() => expect(house.loop.busyCount()).toBe(0))
+    expect(house.desk.reports.map(({ task }) => task.taskId)).not.toContain(11)
   })
 
   test('gives back what waits for long behind tasks that take longer than was thought, and what waits when it stops', async () => {

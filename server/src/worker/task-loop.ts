@@ -3,8 +3,8 @@
 //
 // This file: what is taken, and what becomes of it. There are about two slots per CPU, so that one task's inputs are fetched
 // and outputs stored while another computes. Nothing is taken for a slot until the engine has the outcome of what was in it,
-// because that may bring what follows. Short tasks are taken by the bunch and go through the slots one after the other, and
-// nobody waits for their outcomes: what follows one of them waits as long as another takes.
+// because that may bring what follows. Short tasks are taken by the bunch and go through the slots one after the other; and
+// for the outcomes of short parts of a fan-out, which bring nothing, nobody waits.
 // Invariants: every task that was taken ends in exactly one report, or in none when its lease was lost; whatever was
 // stored for a task that did not end well is removed; no process of a task outlives it.
 
@@ -50,7 +50,7 @@ export interface TaskLoop extends Service {
 const heartbeatMsDefault = 3_000
 /** Between two heartbeats when wakes come one after the other: each that ends otherwise than well wakes. */
 const heartbeatMsMin = 200
-/** A task that took so long was a short one; */
+/** A part of a fan-out that took so long was a short one; */
 const shortMs = 10
 /** so many of their outcomes may be on their way while others are taken. */
 const reportsAheadMax = 500
@@ -155,7 +155,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     }
     try {
       const run = await slots.use(work, { signal, next })
-      if (clock.monotonicMs() - taken.begunMs <= shortMs) reportAhead(taken)
+      if (task.ordinal > 0 && clock.monotonicMs() - taken.begunMs <= shortMs) reportAhead(taken)
       const { outcome } = run
       metrics.ended(task, outcome)
       if (outcome?.kind === 'retry') avoid(outcome.code)
@@ -211,11 +211,14 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     return undefined
   }
 
-  /** Goes on with what follows unless no task is to be taken now. */
-  const tell = async (task: TaskAssignment, outcome: TaskOutcome): ReturnType<TaskDesk['reportAndContinue']> =>
-    stopping.signal.aborted || isStoreAway || clock.monotonicMs() < pausedUntilMs
+  /** Goes on with what follows unless no task is to be taken now, or others that are here already wait for its slot. */
+  const tell = async (task: TaskAssignment, outcome: TaskOutcome): ReturnType<TaskDesk['reportAndContinue']> => {
+    const isFull = held.size - reportsAheadCount > slotsCount
+    const takesNone = stopping.signal.aborted || isStoreAway || clock.monotonicMs() < pausedUntilMs
+    return isFull || takesNone
       ? { isWritten: await desk.report(task, outcome), next: undefined }
       : desk.reportAndContinue(task, outcome)
+  }
 
   /** What waits for much longer than short tasks take is given back; another worker may have a slot. */
   const giveBackWaiting = (olderThanMs: number): void => {

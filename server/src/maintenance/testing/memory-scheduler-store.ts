@@ -220,13 +220,14 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
   }
 }
 
-const toAdmitted = ({ id: taskId, tenantId, lane, costMs, rank }: MemoryTask, epoch: number): AdmittedTask => ({
+const toAdmitted = ({ id: taskId, ordinal, ...task }: MemoryTask, epoch: number): AdmittedTask => ({
   taskId,
   epoch,
-  tenantId,
-  lane,
-  costMs,
-  rank,
+  tenantId: task.tenantId,
+  lane: task.lane,
+  costMs: task.costMs,
+  rank: task.rank,
+  isPart: ordinal > 0,
 })
 
 function tokensOf(bucket: MemoryBucket | undefined, nowMs: number): number | null {
