@@ -115,7 +115,7 @@ export const findWrongCounters = (sql: Sql): Promise<Finding> =>
          and t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running'))`,
   )
 
-/** Who gets no more for now, because somebody has said so; asked once, not for each of a million tasks. */
+/** Who is kept from getting more, because somebody has said so; asked once, not for each of a million tasks. */
 const held = `held_tenant as (
     select s.tenant_id from tenant_schedule s where s.paused or s.starts_per_second is not null
       or s.running_max <= (select count(*) from task_in_flight f where f.tenant_id = s.tenant_id)

@@ -63,14 +63,20 @@ export function createAdmissionChecks(
   }
 
   return {
-    /** In the moment of the statement, by what is committed: of the tasks that end with it, each makes room for one. */
+    /**
+     * In the moment of the statement, by what is committed: of the tasks that end with it, each makes room for one. What a
+     * transaction holds waits no more, be it admitted or, in the one that asks, cancelled with its job.
+     */
     continues: (wishes: readonly ContinuationWish[], allowed: ReadonlySet<number>): void => {
       for (const { tenantId } of wishes) {
         if (!allowed.has(tenantId)) continue
         const { runningMax = Infinity, startsPerSecond = null } = tables.tenants.get(tenantId) ?? {}
         const tasks = [...tables.tasks.rows.values()]
         const waiting = tasks.find(
-          (task) => task.tenantId !== tenantId && ['queued', 'dispatched'].includes(task.state),
+          (task) =>
+            task.tenantId !== tenantId &&
+            ['queued', 'dispatched'].includes(task.state) &&
+            !tables.tasks.locks.has(task.id),
         )
         expect(waiting === undefined, 'F2', () => `tenant ${tenantId} goes on while task ${waiting?.id} waits`)
         const inFlight = tasks.filter((task) => task.tenantId === tenantId && isFlying(task)).length
