@@ -72,6 +72,7 @@ export function createApi(options: { url: string; key: string }, deps: ApiDepend
         once.call(op, { ...input, signal: AbortSignal.any([signal, AbortSignal.timeout(answerTimeoutMs)]) })
       return isRepeatable(op, input) ? patiently(signal, attempt) : attempt()
     },
+    addressOf: (op, input, reference) => once.addressOf(op, input, reference),
     stream: (op, input) => once.stream(op, input),
     fetchPath: (path, init) => patiently(init?.signal ?? deps.signal, () => once.fetchPath(path, init)),
   }

@@ -159,11 +159,16 @@ const rows: [string, string, unknown, string][] = [
   [
     'links create file_1 --expires 2h --once',
     'POST /files/file_1/links {"expires_in":7200,"single_use":true}',
-    { ...link, url: '/api/v1/links/t/content' },
+    { ...link, url: '../../links/t/content' },
     '/api/v1/links/t/content',
   ],
-  ['links create file_1 --version 1', 'POST /files/file_1/links {"version":1}', { ...link, url: '/l' }, '/l'],
-  ['links create job_1 a.txt', 'POST /jobs/job_1/outputs/out_1/links {}', { ...link, url: '/l' }, '/l'],
+  ['links create file_1 --version 1', 'POST /files/file_1/links {"version":1}', { ...link, url: '../../l' }, '/v1/l'],
+  [
+    'links create job_1 a.txt',
+    'POST /jobs/job_1/outputs/out_1/links {}',
+    { ...link, url: '../../../../links/t/content' },
+    '/api/v1/links/t/content',
+  ],
   ['links revoke link_1', 'DELETE /links/link_1', null, 'revoked'],
   [
     'uploads --state receiving --kind tus',

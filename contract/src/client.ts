@@ -26,7 +26,7 @@ export class ApiProblem extends Error {
 }
 
 export interface ClientOptions {
-  /** Origin of the server, e.g. http://127.0.0.1:8080. */
+  /** Where the server is, e.g. http://127.0.0.1:8080 or https://example.org/millrace. */
   baseUrl: string
   /** API key or access token; a function is asked before every request. */
   credentials?: string | (() => string | Promise<string>)
@@ -50,6 +50,8 @@ export interface Client {
   stream<Op extends OperationId>(op: Op, input: CallInput<Op>): Promise<Response>
   /** Fetches a server path such as a download_url, with the client's credentials. */
   fetchPath(path: string, init?: RequestInit): Promise<Response>
+  /** The whole address that an answer to this call means by a reference, such as the url of a link or of a part of an upload. */
+  addressOf<Op extends OperationId>(op: Op, input: Pick<CallInput<Op>, 'params'>, reference: string): string
 }
 
 export function createClient(options: ClientOptions): Client {
@@ -80,6 +82,7 @@ export function createClient(options: ClientOptions): Client {
   return {
     fetchPath,
     stream,
+    addressOf: (op, input, reference) => new URL(reference, base + operationPath(operations[op], input)).href,
     async call<Op extends OperationId>(op: Op, input: CallInput<Op>) {
       const response = await stream(op, input)
       // The server validates its answers against the same schema, so the shape is the declared one.

@@ -1,7 +1,7 @@
 // Real clients over lines that break: tus-js-client and Uppy behind a proxy that strips a path prefix and cuts connections,
 // processes that are killed in the middle of a request, parts by signed URLs, and imports.
 
-import type { UploadResource } from '@millrace/contract'
+import { createClient, type UploadPartResource, type UploadResource } from '@millrace/contract'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
@@ -12,7 +12,7 @@ import { Upload, type UploadOptions } from 'tus-js-client'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openCuttingProxy } from './cutting-proxy.ts'
 import { openHouse, type House } from './house.ts'
-import { untilEnded } from './jobs.ts'
+import { runFile, untilEnded } from './jobs.ts'
 import { proveHealthy } from './proof.ts'
 
 let house: House
@@ -136,20 +136,47 @@ test('Uppy, with its line cut', async () => {
   await expectFile(session, content)
 })
 
-test('parts by signed URLs, without credentials, at once and in any order', async () => {
+test('parts by signed URLs, without credentials, at once and in any order, behind a prefix', async () => {
+  const proxy = await openCuttingProxy({ target: house.url, prefix: '/millrace' })
+  onTestFinished(() => proxy.close())
+  const client = createClient({ baseUrl: `${proxy.url}/millrace`, credentials: house.credentials.api_key })
   const content = randomBytes(1_000_000)
   const body = { name: 'parts.bin', size_bytes: content.length, part_size_bytes: 131_072, sha256: sha256Of(content) }
-  const { upload_id: uploadId } = await house.client.call('createPartsUpload', { body })
-  const { items } = await house.client.call('listUploadParts', { params: { upload_id: uploadId }, query: {} })
+  const { upload_id: uploadId } = await client.call('createPartsUpload', { body })
+  const params = { upload_id: uploadId }
+  const { items } = await client.call('listUploadParts', { params, query: {} })
   await Promise.all(
     items.toReversed().map(async (part) => {
       const piece = content.subarray(part.offset_bytes, part.offset_bytes + part.size_bytes)
-      const response = await fetch(house.url + part.url, { method: 'PUT', body: new Uint8Array(piece) })
-      expect(response.status).toBe(200)
+      const address = client.addressOf('listUploadParts', { params }, part.url)
+      const put = async (to: string) => {
+        const response = await fetch(to, { method: 'PUT', body: new Uint8Array(piece) })
+        expect(response.status).toBe(200)
+        return (await response.json()) as UploadPartResource
+      }
+      // The answer names the address again, from where it has come.
+      const again = new URL((await put(address)).url, address).href
+      expect(again.split('?')[0]).toBe(`${proxy.url}/millrace/api/v1/uploads/${uploadId}/parts/${part.number}`)
+      if (part.number === 1) await put(again)
     }),
   )
-  await house.client.call('completeUpload', { params: { upload_id: uploadId } })
+  await client.call('completeUpload', { params })
   await expectFile(await untilSealed(uploadId), content)
+})
+
+test('links to a file and to an output open behind a prefix', async () => {
+  const proxy = await openCuttingProxy({ target: house.url, prefix: '/millrace' })
+  onTestFinished(() => proxy.close())
+  const client = createClient({ baseUrl: `${proxy.url}/millrace`, credentials: house.credentials.api_key })
+  const bytes = Buffer.from('name,age\nAda,36\n')
+  const { file_id: fileId, job_id: jobId, outputs } = await runFile(client, { name: 'people.csv', bytes })
+  const file = { file_id: fileId }
+  const { url: ofFile } = await client.call('createFileLink', { params: file, body: {} })
+  const opened = await fetch(client.addressOf('createFileLink', { params: file }, ofFile))
+  expect(await opened.text()).toBe(bytes.toString())
+  const output = { job_id: jobId, output_id: outputs[0]?.output_id ?? '' }
+  const { url: ofOutput } = await client.call('createOutputLink', { params: output, body: {} })
+  expect((await fetch(client.addressOf('createOutputLink', { params: output }, ofOutput))).status).toBe(200)
 })
 
 test('an import is fetched in the background, over a line that breaks and a process that is killed', async () => {

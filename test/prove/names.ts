@@ -174,7 +174,8 @@ async function byParts(house: House, name: string): Promise<Result> {
   const begun = await house.client.call('createPartsUpload', { body: { name, size_bytes: content.length } })
   const params = { upload_id: begun.upload_id }
   const { items } = await house.client.call('listUploadParts', { params, query: {} })
-  for (const part of items) await fetch(house.url + part.url, { method: 'PUT', body: content })
+  for (const part of items)
+    await fetch(house.client.addressOf('listUploadParts', { params }, part.url), { method: 'PUT', body: content })
   return house.client.call('completeUpload', { params })
 }
 

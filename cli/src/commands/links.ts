@@ -1,6 +1,6 @@
 // millrace links: list, create, revoke.
 
-import type { LinkResource } from '@millrace/contract'
+import type { BodyOf, LinkResource } from '@millrace/contract'
 import { listAll, type Api } from '../api.ts'
 import { defineCommand, readCount, readDuration, type CommandGroup } from '../command.ts'
 import { exitCodes } from '../failure.ts'
@@ -51,10 +51,10 @@ millrace jobs show JOB --json has both.`,
     const api = await context.api()
     const link =
       output === undefined
-        ? await api.call('createFileLink', { params: { file_id: id }, body: { ...order, ...(version && { version }) } })
+        ? await createFileLink(api, id, { ...order, ...(version && { version }) })
         : await createOutputLink(api, id, output, order)
-    const url = api.url + link.url
-    if (console.json) console.printJson({ ...link, url })
+    const { url } = link
+    if (console.json) console.printJson(link)
     else {
       console.note(
         `${link.link_id}, until ${formatTime(link.expires_at)}${link.single_use ? ', for one download' : ''}`,
@@ -65,15 +65,18 @@ millrace jobs show JOB --json has both.`,
   },
 })
 
-async function createOutputLink(
-  api: Api,
-  jobId: string,
-  output: string,
-  body: { expires_in?: number; single_use?: boolean },
-) {
+async function createFileLink(api: Api, fileId: string, body: BodyOf<'createFileLink'>) {
+  const params = { file_id: fileId }
+  const link = await api.call('createFileLink', { params, body })
+  return { ...link, url: api.addressOf('createFileLink', { params }, link.url) }
+}
+
+async function createOutputLink(api: Api, jobId: string, output: string, body: BodyOf<'createOutputLink'>) {
   const job = await api.call('getJob', { params: { job_id: jobId } })
   const { output_id: outputId } = findOutput(job, output)
-  return api.call('createOutputLink', { params: { job_id: jobId, output_id: outputId }, body })
+  const params = { job_id: jobId, output_id: outputId }
+  const link = await api.call('createOutputLink', { params, body })
+  return { ...link, url: api.addressOf('createOutputLink', { params }, link.url) }
 }
 
 const revoke = defineCommand({

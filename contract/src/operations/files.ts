@@ -17,7 +17,10 @@ const NewLink = {
 }
 const MadeLink = Type.Object({
   ...LinkResource.properties,
-  url: Type.String({ description: 'Server path; needs no credentials. It is shown once.' }),
+  url: Type.String({
+    description:
+      'Relative to the URL of this request, so that it is right behind any proxy; needs no credentials. It is shown once.',
+  }),
 })
 
 export const fileOperations = {

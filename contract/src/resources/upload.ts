@@ -41,7 +41,10 @@ export const UploadPartResource = Type.Object(
     size_bytes: Type.Integer({ minimum: 1 }),
     state: Type.Enum([...uploadPartStates]),
     sha256: orNull(Type.String({ description: 'SHA-256 of what was received, lower-case hex.' })),
-    url: Type.String({ description: 'Server path for PUT without credentials; good until url_expires_at.' }),
+    url: Type.String({
+      description:
+        'For PUT without credentials, good until url_expires_at. Relative to the URL of this request, so that it is right behind any proxy.',
+    }),
     url_expires_at: Timestamp,
   },
   { $id: 'UploadPart' },

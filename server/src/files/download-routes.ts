@@ -1,8 +1,9 @@
-import { apiPrefix, type LinkResource } from '@millrace/contract'
+import type { LinkResource } from '@millrace/contract'
 import { decodeCursor, encodeCursor } from '../platform/cursor.ts'
 import type { Database } from '../platform/database.ts'
 import { decodeId, encodeId, type RowId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
+import { referenceFrom } from '../platform/reference.ts'
 import type { RequestContext, RouteGroup, StreamAnswer } from '../platform/routes.ts'
 import { requireCleared } from './clearance.ts'
 import { isOurImage, type ServeObject } from './content.ts'
@@ -33,11 +34,13 @@ export function downloadRoutes(deps: DownloadRouteDependencies): RouteGroup<Down
   const { database, links, serveZip } = deps
 
   const createLink = async (
+    op: 'createFileLink' | 'createOutputLink',
     context: RequestContext,
     target: LinkTarget,
     body: { expires_in?: number; single_use?: boolean },
   ) =>
     toMadeLinkResource(
+      op,
       await links.create(context, target, {
         lifetimeMs: (body.expires_in ?? linkLifetimeSecondsDefault) * 1_000,
         singleUse: body.single_use ?? false,
@@ -69,6 +72,7 @@ export function downloadRoutes(deps: DownloadRouteDependencies): RouteGroup<Down
 
     createFileLink: async ({ params, body }, context) =>
       createLink(
+        'createFileLink',
         context,
         {
           kind: 'file',
@@ -80,6 +84,7 @@ export function downloadRoutes(deps: DownloadRouteDependencies): RouteGroup<Down
 
     createOutputLink: async ({ params, body }, context) =>
       createLink(
+        'createOutputLink',
         context,
         { kind: 'output', jobId: idOf('job', params.job_id), outputId: idOf('output', params.output_id) },
         body,
@@ -153,9 +158,9 @@ const toLinkResource = (row: LinkRow): LinkResource => ({
   expires_at: row.expires_at.toISOString(),
 })
 
-const toMadeLinkResource = ({ row, token }: MadeLink) => ({
+const toMadeLinkResource = (op: 'createFileLink' | 'createOutputLink', { row, token }: MadeLink) => ({
   ...toLinkResource(row),
-  url: `${apiPrefix}/links/${token}/content`,
+  url: referenceFrom(op, `links/${token}/content`),
 })
 
 /** A malformed id names nothing, like a missing one. */

@@ -165,6 +165,9 @@ describe('a link', () => {
     const { file_id } = await house.addFile({ name: 'minutes.csv', content: '0123456789' })
     const link = await linkTo(file_id)
     expect(Compile(operations.createFileLink.response).Check(link)).toBe(true)
+    expect(new URL(link.url, `http://x/millrace/api/v1/files/${file_id}/links`).pathname).toMatch(
+      /^\/millrace\/api\/v1\/links\/[^/]+\/content$/,
+    )
     const answer = await open(tokenOf(link), { range: 'bytes=2-3' })
     expect(answer).toMatchObject({
       status: 206,

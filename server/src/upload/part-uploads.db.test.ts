@@ -46,9 +46,9 @@ async function newClient(options: Partial<UploadHouseOptions> = {}, limits: Reco
         items: UploadPartResource[]
         next_cursor: string | null
       },
-    /** PUT to a URL, as a client without credentials would. */
+    /** PUT to a URL of the list of parts, as a client without credentials would. */
     async put(url: string, body: Buffer | AsyncIterable<Uint8Array>, headers: Record<string, string> = {}) {
-      const { pathname, searchParams } = new URL(url, 'http://x')
+      const { pathname, searchParams } = new URL(url, 'http://x/api/v1/uploads/upload_x/parts')
       const [, , , , upload_id = '', , number = ''] = pathname.split('/')
       const length: Record<string, string> = Buffer.isBuffer(body)
         ? { 'content-length': String(body.length) }

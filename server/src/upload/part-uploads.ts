@@ -44,7 +44,7 @@ export interface PutPart {
 export interface PartUploads {
   /** Throws what UploadSessions.begin throws, and invalid_request for more parts than there may be. */
   begin(upload: Omit<NewUpload, 'kind'> & { sizeBytes: number }): Promise<SessionRow>
-  /** Parts after the given number, with fresh URLs. */
+  /** Parts after the given number, with fresh URLs below /api/v1. */
   list(
     session: SessionRow,
     page: { after: number; limit: number; state: UploadPartResource['state'] | undefined },

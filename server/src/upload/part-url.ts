@@ -2,13 +2,12 @@
 // hour, and nothing else. The signature covers tenant, upload, part and end of validity.
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { apiPrefix } from '@millrace/contract'
 import type { Clock } from '../platform/clock.ts'
 import { encodeId, decodeId, type RowId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 
 export interface PartUrls {
-  /** A server path, and until when it is good. */
+  /** A path below /api/v1, and until when it is good. */
   sign(part: { tenantId: number; uploadId: RowId<'upload'>; number: number }): { url: string; expiresAt: Date }
   /** Throws Problem('upload_url_expired') for one that was not signed here or is over. */
   verify(url: {
@@ -36,7 +35,7 @@ export function createPartUrls({ secret, clock }: { secret: Uint8Array; clock: C
       const tenant = encodeId('tenant', tenantId as RowId<'tenant'>)
       const signature = macOf([tenant, upload, String(number), expires]).toString('base64url')
       const query = new URLSearchParams({ tenant, expires, signature })
-      return { url: `${apiPrefix}/uploads/${upload}/parts/${number}?${query.toString()}`, expiresAt }
+      return { url: `uploads/${upload}/parts/${number}?${query.toString()}`, expiresAt }
     },
     verify({ upload_id: upload, number, tenant = '', expires = '', signature = '' }) {
       const given = Buffer.from(signature, 'base64url')

@@ -1,6 +1,8 @@
+import type { OperationId, UploadPartResource } from '@millrace/contract'
 import { decodeCursor, encodeCursor } from '../platform/cursor.ts'
 import type { Idempotency } from '../platform/idempotency.ts'
 import { Problem } from '../platform/problem.ts'
+import { referenceFrom } from '../platform/reference.ts'
 import type { RouteGroup } from '../platform/routes.ts'
 import { aboutFile } from './about-file.ts'
 import { readContentDigest, type PartUploads } from './part-uploads.ts'
@@ -25,6 +27,11 @@ type UploadSessionOperations =
   | 'completeUpload'
 
 const limitDefault = 50
+
+const addressedFrom = (op: OperationId, part: UploadPartResource): UploadPartResource => ({
+  ...part,
+  url: referenceFrom(op, part.url),
+})
 
 /** What is done to sessions beside tus. */
 export function uploadSessionRoutes(deps: UploadSessionRouteDependencies): RouteGroup<UploadSessionOperations> {
@@ -62,7 +69,10 @@ export function uploadSessionRoutes(deps: UploadSessionRouteDependencies): Route
       const found = await partUploads.list(session, { after, limit: limit + 1, state })
       const items = found.slice(0, limit)
       const last = found.length > limit ? items.at(-1) : undefined
-      return { items, next_cursor: last ? encodeCursor(question, [last.number]) : null }
+      return {
+        items: items.map((part) => addressedFrom('listUploadParts', part)),
+        next_cursor: last ? encodeCursor(question, [last.number]) : null,
+      }
     },
 
     putUploadPart: async ({ params, query }, { headers, body, signal, log }) => {
@@ -76,7 +86,7 @@ export function uploadSessionRoutes(deps: UploadSessionRouteDependencies): Route
       const contentBytes = readBytesField(headers, 'content-length')
       if (contentBytes === undefined && headers['transfer-encoding'] === undefined)
         throw new Problem('upload_part_invalid', { detail: 'The request has no body.' })
-      return partUploads.put({
+      const stored = await partUploads.put({
         part,
         content: requestPieces(body),
         contentBytes,
@@ -84,6 +94,7 @@ export function uploadSessionRoutes(deps: UploadSessionRouteDependencies): Route
         log,
         ...(sha256 && { sha256 }),
       })
+      return addressedFrom('putUploadPart', stored)
     },
 
     completeUpload: async ({ params }, { principal }) => partUploads.complete(principal.tenantId, params.upload_id),
