@@ -106,6 +106,11 @@ export const problems = {
   ),
   quota_exceeded: kind(507, 'The storage quota of the tenant is used up.', 'Delete files or ask for a larger quota.'),
   link_expired: kind(410, 'The link is over, or was used.', 'Ask whoever sent the link for a new one.'),
+  key_destroyed: kind(
+    410,
+    'The key of the content was destroyed, so that nobody can read it any more, from no backup either.',
+    'Upload the file again from a copy of your own; a tenant whose keys were destroyed takes no new files.',
+  ),
   checksum_mismatch: kind(422, 'The received bytes do not have the stated checksum.', 'Send the file again.', true),
   storage_full: kind(
     507,

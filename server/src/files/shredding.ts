@@ -25,7 +25,7 @@ export interface ShreddingAct {
 
 export interface Shredding {
   /**
-   * From then on every read of the tenant's bytes answers not_found: at once here, within a second elsewhere. What was
+   * From then on every read of the tenant's bytes answers key_destroyed: at once here, within a second elsewhere. What was
    * found in them is deleted page by page; what breaks off there is ended by doing it again.
    */
   shredTenant(act: ShreddingAct, tenantId: RowId<'tenant'>): Promise<void>

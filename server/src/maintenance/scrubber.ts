@@ -103,8 +103,8 @@ export function createScrub(deps: ScrubDependencies, options: ScrubOptions = {})
           await markWhole(database, object.objectId)
         } catch (error) {
           if (!(error instanceof Problem)) throw error
-          // Its key was destroyed: it is as it should be.
-          if (error.code === 'not_found') await markWhole(database, object.objectId)
+          // It is as it should be.
+          if (error.code === 'key_destroyed') await markWhole(database, object.objectId)
           else if (error.code === 'object_damaged') {
             findingsCount++
             await report(object, isAbsent(error) ? 'missing' : 'damaged', error)

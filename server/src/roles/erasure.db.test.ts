@@ -253,15 +253,15 @@ describe('shredding', () => {
       house.features.apiRoutes.shredTenantKeys({ ...none, params: { tenant_id }, body: { confirm } }, house.contextOf())
     expect(await codeOf(shred('yes'))).toBe('invalid_request')
     await shred(tenant_id)
-    expect(await readsOf(object)).toBe('not_found')
+    expect(await readsOf(object)).toBe('key_destroyed')
     const content = house.features.apiRoutes.getFileContent(
       { ...none, params: { file_id }, query: {} },
       house.contextOf(),
     )
-    expect(await codeOf(content)).toBe('not_found')
+    expect(await codeOf(content)).toBe('key_destroyed')
     nowMs = 1_000
-    expect(await codeOf(other.read(object))).toBe('not_found')
-    expect(await codeOf(house.store('more'))).toBe('not_found')
+    expect(await codeOf(other.read(object))).toBe('key_destroyed')
+    expect(await codeOf(house.store('more'))).toBe('key_destroyed')
   })
 
   /** A file with what a step has found and told of its content, in the index too. */
@@ -315,7 +315,7 @@ describe('shredding', () => {
       )
       return answer
     }
-    expect(await codeOf(read(one))).toBe('not_found')
+    expect(await codeOf(read(one))).toBe('key_destroyed')
     expect(await codeOf(read(two))).toBe('none')
     expect(await codeOf(house.features.shredding.shredObject({ actor: 'system' }, 'f'.repeat(32)))).toBe('not_found')
   })

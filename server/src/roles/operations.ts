@@ -115,7 +115,7 @@ export const turnKeys = (
 
 /** A tenant whose keys were destroyed gets no new ones. */
 function unlessDestroyed(error: unknown): void {
-  if (!(error instanceof Problem && error.code === 'not_found')) throw error
+  if (!(error instanceof Problem && error.code === 'key_destroyed')) throw error
 }
 
 /** Moves objects to where the newest shard map wants them. Throws Problem('setting_invalid') where nothing is sharded. */

@@ -75,7 +75,7 @@ test('destroyed keys are unreadable at once here, and elsewhere when the memory 
   const { objectKey: _, ...wrapped } = await here.createObjectKey(place)
   await elsewhere.openObjectKey({ ...place, ...wrapped })
   await here.destroyTenantKeys(place.tenantId)
-  const gone = { code: 'not_found' }
+  const gone = { code: 'key_destroyed' }
   await expect(here.openObjectKey({ ...place, ...wrapped })).rejects.toMatchObject(gone)
   await expect(here.createObjectKey(place)).rejects.toMatchObject(gone)
   nowMs += cacheAgeMsMax

@@ -27,13 +27,13 @@ export interface WrappedKey {
 
 /** Each call may open a transaction of its own: never call it from inside one. */
 export interface KeyRing {
-  /** A fresh key for a new object; makes the tenant's first key when there is none. Problem('not_found') when the tenant's keys were destroyed. */
+  /** A fresh key for a new object; makes the tenant's first key when there is none. Problem('key_destroyed') when the tenant's keys were destroyed. */
   createObjectKey(place: Place): Promise<{ objectKey: KeyObject } & WrappedKey>
-  /** Problem('not_found') when the tenant's or the object's key was destroyed, Problem('object_damaged') when the wrapped key was changed. */
+  /** Problem('key_destroyed') when the tenant's or the object's key was destroyed, Problem('object_damaged') when the wrapped key was changed. */
   openObjectKey(place: Place & WrappedKey): Promise<KeyObject>
   /** Wraps the object's key under the newest key of its tenant; no stored byte changes. */
   rewrapObjectKey(place: Place & WrappedKey): Promise<WrappedKey>
-  /** Makes the next version, which new objects use from then on; returns its number. Problem('not_found') when the tenant's keys were destroyed. */
+  /** Makes the next version, which new objects use from then on; returns its number. Problem('key_destroyed') when the tenant's keys were destroyed. */
   rotateTenantKey(tenantId: number): Promise<number>
   /** Destroys every key of the tenant: at once here, within a second elsewhere. Cannot be taken back. */
   destroyTenantKeys(tenantId: number): Promise<void>
@@ -92,7 +92,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
 
   const openObjectKey = async (place: Place & WrappedKey): Promise<KeyObject> => {
     if (place.wrappedKey.length === 0)
-      throw new Problem('not_found', { detail: 'The key of this object has been destroyed' })
+      throw new Problem('key_destroyed', { detail: 'The key of this object has been destroyed' })
     const { key } = await ofVersion(place.tenantId, place.tenantKeyVersion)
     const bytes = openSecret(key, objectKeyContext(place, place.tenantKeyVersion), place.wrappedKey)
     if (bytes === undefined) throw damaged('The wrapped key of this object has been changed')
@@ -131,7 +131,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   }
 }
 
-const destroyed = (): Problem => new Problem('not_found', { detail: 'The keys of this tenant have been destroyed' })
+const destroyed = (): Problem => new Problem('key_destroyed', { detail: 'The keys of this tenant have been destroyed' })
 
 export const tenantKeyContext = (tenantId: number, version: number): Buffer =>
   contextOf('tenant-key', uint64(tenantId), uint32(version))

@@ -108,7 +108,7 @@ test('a key that cannot be opened does not keep the others, and one that is dest
   expect(await findObject(database, whole!)).toMatchObject({ tenantKeyVersion: 2 })
 
   await keyRing.destroyTenantKeys(tenantId)
-  await expect(keyRing.rotateTenantKey(tenantId)).rejects.toMatchObject({ code: 'not_found' })
+  await expect(keyRing.rotateTenantKey(tenantId)).rejects.toMatchObject({ code: 'key_destroyed' })
   expect(await rewrapKeys({ database, keyRing, tenantId, holder, signal: never })).toEqual({
     count: 0,
     damagedCount: 0,

@@ -78,7 +78,8 @@ async function rewrap(
     const key = await keyRing.rewrapObjectKey({ tenantId, objectId, wrappedKey, tenantKeyVersion: from })
     return { row, from, ...key }
   } catch (error) {
-    if (error instanceof Problem && (error.code === 'object_damaged' || error.code === 'not_found')) return undefined
+    if (error instanceof Problem && (error.code === 'object_damaged' || error.code === 'key_destroyed'))
+      return undefined
     throw error
   }
 }

@@ -20,7 +20,7 @@ export type SealedSecret = Static<typeof SealedSecret>
 export interface TenantSecrets {
   /** The value as JSON must be shorter than 16 KiB. Never call it inside a transaction: it may open one of its own. */
   seal(tenantId: number, value: unknown): Promise<SealedSecret>
-  /** Throws Problem('object_damaged') for what is no secret of this tenant, not_found when its keys were destroyed. */
+  /** Throws Problem('object_damaged') for what is no secret of this tenant, key_destroyed when its keys were. */
   open(tenantId: number, sealed: unknown): Promise<unknown>
 }
 

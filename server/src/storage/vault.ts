@@ -77,7 +77,7 @@ export interface Vault {
   write(options: WriteOptions): Promise<SealedObject>
   /** Decrypted content; a changed, cut, swapped or stale byte ends the stream with Problem('object_damaged') before it is released. The pieces are the reader's own. */
   read(object: SealedObject, options?: { range?: ByteRange; signal?: AbortSignal }): Promise<Readable>
-  /** For whoever has the content from a read before. Problem('not_found') when the tenant's or the object's key was destroyed. */
+  /** For whoever has the content from a read before. Problem('key_destroyed') when the tenant's or the object's key was destroyed. */
   requireKey(object: SealedObject): Promise<void>
   /** Removes the stored bytes. */
   remove(object: Pick<SealedObject, 'storeKey'>): Promise<void>

@@ -23,8 +23,8 @@ async function given(requireKey: Vault['requireKey'], findObject = async () => o
 
 test('what is still kept in clear is given only while its key is there', async () => {
   expect(await given(async () => {})).toEqual({ isGiven: true, problem: undefined })
-  const destroyed = () => Promise.reject(new Problem('not_found'))
-  expect(await given(destroyed)).toEqual({ isGiven: false, problem: 'object_damaged' })
+  const destroyed = () => Promise.reject(new Problem('key_destroyed'))
+  expect(await given(destroyed)).toEqual({ isGiven: false, problem: 'key_destroyed' })
   const unknown = () => Promise.reject(new Problem('database_unavailable'))
   expect(await given(unknown)).toEqual({ isGiven: false, problem: 'database_unavailable' })
 })
@@ -32,11 +32,11 @@ test('what is still kept in clear is given only while its key is there', async (
 test('what is not kept is read, which opens its key, and so asks for the key once', async () => {
   let keysCount = 0
   const requireKey = async () => void keysCount++
-  const read = () => (keysCount++, Promise.reject(new Problem('not_found')))
+  const read = () => (keysCount++, Promise.reject(new Problem('key_destroyed')))
   const keptInputs: KeptInputs = { has: () => false, give: async () => false, keep: () => {}, close: () => {} }
   const options = { folder: 'folder', keptInputs, signal: AbortSignal.abort() }
   const sources = { vault: { requireKey, read } as unknown as Vault, findObject: async () => object }
-  await expect(writeInputs(sources, task, options)).rejects.toMatchObject({ code: 'object_damaged' })
+  await expect(writeInputs(sources, task, options)).rejects.toMatchObject({ code: 'key_destroyed' })
   expect(keysCount).toBe(1)
 })
 

@@ -17,7 +17,7 @@ export interface InputSources {
   findObject(objectId: string): Promise<SealedObject | undefined>
 }
 
-/** Writes all inputs; throws Problem object_damaged for one that is gone, is not the tenant's, or does not verify. */
+/** Writes all inputs; throws Problem object_damaged for one that is gone, is not the tenant's, or does not verify, and key_destroyed. */
 export async function writeInputs(
   sources: InputSources,
   task: TaskAssignment,
@@ -28,9 +28,7 @@ export async function writeInputs(
     const object = await sources.findObject(file.objectId)
     if (object === undefined || object.tenantId !== task.tenantId) throw gone()
     const fullPath = path.join(options.folder, String(index))
-    await writeInput(sources, object, { ...options, fullPath }).catch((error: unknown) => {
-      throw error instanceof Problem && error.code === 'not_found' ? gone('The key of an input was destroyed.') : error
-    })
+    await writeInput(sources, object, { ...options, fullPath })
     written.push(toInputFile(file, fullPath))
   }
   return written
@@ -59,8 +57,7 @@ export const toInputFile = (file: TaskInputFile, fullPath: string): InputFile =>
   from: file.from,
 })
 
-const gone = (detail = 'An input of the step is no longer stored.'): Problem =>
-  new Problem('object_damaged', { detail })
+const gone = (): Problem => new Problem('object_damaged', { detail: 'An input of the step is no longer stored.' })
 
 /** Gathered, because a decrypted stream comes in pieces of a few kilobytes, and each write is a trip to the kernel. */
 const gatheredBytesMax = 1024 ** 2

@@ -191,9 +191,9 @@ function failedOutcome({ deps, task, durationMs }: Attempt, error: unknown): Tas
 
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem)
-    // The keys of the tenant, or the object itself, were erased while the task waited.
-    return error.code === 'not_found'
-      ? new Problem('object_damaged', { detail: 'An input of the step is no longer stored.', cause: error })
+    // While the task waited. Of the file it says the same: its content is lost.
+    return error.code === 'key_destroyed'
+      ? new Problem('object_damaged', { detail: error.message, cause: error })
       : error
   if (diskFullCodes.includes(errorCode(error) ?? '')) return new Problem('disk_full', { cause: error })
   return new Problem('internal', { cause: error })

@@ -274,7 +274,7 @@ export function createBatchRunner(deps: BatchRunnerDependencies): BatchRunner {
 }
 
 /** What no further attempt will help; a store that does not answer may answer later. */
-const endingCodes = new Set(['object_damaged', 'not_found', 'manifest_invalid'])
+const endingCodes = new Set(['object_damaged', 'not_found', 'key_destroyed', 'manifest_invalid'])
 
 const hasFailedTooOften = (row: BatchRow): boolean =>
   row.tolerated_failure_percent !== null &&
