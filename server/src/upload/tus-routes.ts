@@ -54,8 +54,7 @@ export function tusRoutes(deps: TusRouteDependencies): RouteGroup<TusOperations>
   })
 
   const lookUp = speakTus(async ({ params }: { params: { upload_id: string } }, { principal }) => {
-    const session = await sessions.settle(principal.tenantId, params.upload_id)
-    if (session.ended_at !== null && session.state !== 'sealed') throw endedProblem(session)
+    const session = await settleGood(sessions, principal.tenantId, params.upload_id)
     return answer(200, { 'cache-control': 'no-store', ...describe(session) })
   })
 
@@ -124,6 +123,13 @@ const speakTus =
     }
   }
 
+/** As it stands; throws for one that has come to nothing. */
+async function settleGood(sessions: UploadSessions, tenantId: number, uploadId: string): Promise<SessionRow> {
+  const session = await sessions.settle(tenantId, uploadId)
+  if (session.ended_at !== null && session.state !== 'sealed') throw endedProblem(session)
+  return session
+}
+
 const contentBytesOf = (context: RequestContext): number | undefined => {
   const bytes = readBytesField(context.headers, 'content-length')
   return bytes ?? (context.headers['transfer-encoding'] === undefined ? 0 : undefined)
@@ -158,8 +164,7 @@ async function create(deps: TusRouteDependencies, context: RequestContext): Prom
   const { tenantId } = context.principal
   const requestHash = hashRequest(['tus', ...creationFields.map((name) => context.headers[name] ?? null)])
   const start = await idempotency.begin({ tenantId, key, requestHash })
-  // Kept as the fields of the answer; the bytes of a repeated creation-with-upload are not looked at again.
-  if (start.kind === 'answered') return answer(201, start.response as Record<string, string>)
+  if (start.kind === 'answered') return createdBefore(deps, tenantId, start.response as KeptAnswer)
   try {
     return await createOnce(deps, context, concat, { claim: start.claim, requestHash })
   } catch (error) {
@@ -168,6 +173,22 @@ async function create(deps: TusRouteDependencies, context: RequestContext): Prom
       .catch((cause: unknown) => context.log.warn('idempotency.release_failed', { error: String(cause) }))
     throw error
   }
+}
+
+/** Only which upload it was: how far that is, and what has become of it, is told as it is now. */
+interface KeptAnswer {
+  location: string
+}
+
+/** The bytes of a repeated creation-with-upload are not looked at again: the client goes on from the offset. */
+async function createdBefore(
+  { sessions }: TusRouteDependencies,
+  tenantId: number,
+  { location }: KeptAnswer,
+): Promise<StreamAnswer> {
+  const session = await settleGood(sessions, tenantId, location.split('/').at(-1) ?? '')
+  const offset = { 'upload-offset': String(session.received_bytes) }
+  return answer(201, { location, ...offset, ...expiryOf(session), ...resultOf(session) })
 }
 
 const creationFields = ['upload-length', 'upload-defer-length', 'upload-metadata', 'upload-concat'] as const
@@ -184,7 +205,7 @@ async function createOnce(
     ((tx: Tx, session: SessionRow) =>
       deps.idempotency.finish(tx, once.claim, {
         requestHash: once.requestHash,
-        response: { location: locationOf(session), ...expiryOf(session) },
+        response: { location: locationOf(session) } satisfies KeptAnswer,
       }))
   if (concat?.kind === 'final') {
     const final = { ...upload, ...(also && { also }) }

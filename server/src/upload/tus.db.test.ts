@@ -331,6 +331,34 @@ describe('an upload by tus', () => {
     expect(await codeOf(client.create({ ...headers, 'upload-length': '4' }))).toBe('idempotency_key_reused')
     expect(await leftOf(tenantId)).toMatchObject({ reservations: 1, reserved_bytes: 3 })
   })
+
+  it('begun again under its Idempotency-Key tells how far it is, and what it has become', async () => {
+    const { client } = await newClient()
+    const headers = { 'upload-length': '3', 'idempotency-key': 'k' }
+    const { uploadId } = await client.create(headers)
+    await client.patch(uploadId, 0, Buffer.from('ab'))
+    expect((await client.create(headers)).headers).toMatchObject({
+      location: `uploads/${uploadId}`,
+      'upload-offset': '2',
+      'upload-expires': expect.any(String),
+    })
+    const last = await client.patch(uploadId, 2, Buffer.from('c'))
+    const again = await client.create(headers, Buffer.from('abc'))
+    expect(again.headers).toEqual({
+      'tus-resumable': '1.0.0',
+      location: `uploads/${uploadId}`,
+      'upload-offset': '3',
+      'millrace-file-id': last.headers['millrace-file-id'],
+      'millrace-job-id': last.headers['millrace-job-id'],
+    })
+  })
+
+  it('begun again under its Idempotency-Key says so when it has come to nothing', async () => {
+    const { client } = await newClient()
+    const headers = { 'upload-length': '3', 'idempotency-key': 'k' }
+    await client.abort((await client.create(headers)).uploadId)
+    expect(await codeOf(client.create(headers))).toBe('upload_ended')
+  })
 })
 
 describe('an upload by tus is refused', () => {
