@@ -31,7 +31,11 @@ export function useApi(): Api {
 export function createApi(browser: Window): Api {
   const session = createBrowserSession(browser)
   const renewingFetch = createRenewingFetch(session)
-  const client = createClient({ baseUrl: '', credentials: () => session.credentials(), fetch: renewingFetch })
+  const client = createClient({
+    baseUrl: browser.location.origin,
+    credentials: () => session.credentials(),
+    fetch: renewingFetch,
+  })
 
   const events = createEventStream({
     open: (lastEventId, signal) => {

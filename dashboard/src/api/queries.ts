@@ -77,19 +77,14 @@ export const viewQuery = (api: Api, target: Viewable) =>
     queryKey: ['view', target],
     async queryFn({ signal }) {
       const body = { expires_in: viewLinkSeconds }
-      const { url } =
-        'fileId' in target
-          ? await api.call('createFileLink', {
-              params: { file_id: target.fileId },
-              body: { ...body, version: target.version },
-              signal,
-            })
-          : await api.call('createOutputLink', {
-              params: { job_id: target.jobId, output_id: target.outputId },
-              body,
-              signal,
-            })
-      return `${url}?frame=true`
+      if ('fileId' in target) {
+        const params = { file_id: target.fileId }
+        const link = await api.call('createFileLink', { params, body: { ...body, version: target.version }, signal })
+        return `${api.addressOf('createFileLink', { params }, link.url)}?frame=true`
+      }
+      const params = { job_id: target.jobId, output_id: target.outputId }
+      const link = await api.call('createOutputLink', { params, body, signal })
+      return `${api.addressOf('createOutputLink', { params }, link.url)}?frame=true`
     },
     // Another link would have the viewer begin anew.
     staleTime: 'static',
