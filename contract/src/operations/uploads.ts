@@ -16,6 +16,7 @@ const about = {
   sha256: Type.Optional(Type.String({ pattern: '^[0-9a-fA-F]{64}$', description: 'What the whole must have.' })),
   file_id: Type.Optional(Type.String({ maxLength: 100, description: 'The file that gets a new version.' })),
 }
+const declaredType = (description: string) => Type.Optional(Type.String({ maxLength: 200, description }))
 
 export const uploadOperations = {
   describeUploads: {
@@ -90,9 +91,7 @@ export const uploadOperations = {
       name: Type.String({ minLength: 1, maxLength: 4_000 }),
       size_bytes: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
       part_size_bytes: Type.Optional(Type.Integer({ minimum: 65_536, maximum: 5 * 1024 ** 3 })),
-      content_type: Type.Optional(
-        Type.String({ maxLength: 200, description: 'What it is said to be; the check of the file compares it.' }),
-      ),
+      content_type: declaredType('What it is said to be; the check of the file compares it.'),
       ...about,
     }),
     status: 201,
@@ -148,6 +147,9 @@ export const uploadOperations = {
         Type.Record(Type.String({ maxLength: 100 }), Type.String({ maxLength: 4_000 }), {
           description: 'Sent to the host of the URL only; kept encrypted until the import has ended.',
         }),
+      ),
+      content_type: declaredType(
+        'What it is said to be; the check of the file compares it. Left out: what the server says that sends it.',
       ),
       ...about,
     }),

@@ -15,6 +15,8 @@ const ImportOrigin = Type.Object({
   shown: Type.String(),
   /** The owner has named the file; else it is named by what the origin says. */
   named: Type.Boolean(),
+  /** The owner has said of what type it is; else it is taken for what the origin says. */
+  typed: Type.Optional(Type.Boolean()),
   /** Everything that is needed to open it; gone once the session has ended. */
   secret: Type.Optional(SealedSecret),
   /** Tells one state of the file from the next: what has been read of one must not be continued with another. */
@@ -39,6 +41,8 @@ export interface OpenedFile {
   sizeBytes: number | undefined
   /** As the origin names it; undefined when it does not. */
   name: string | undefined
+  /** What the origin says that it is; left out when it says nothing. */
+  declaredType?: string | undefined
   /** Undefined when there is nothing by which it could be continued. */
   validator: string | undefined
   content: AsyncIterable<Uint8Array>

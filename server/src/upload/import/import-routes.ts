@@ -32,6 +32,7 @@ export function importRoutes({
         kind: 'url',
         shown,
         named: body.name !== undefined,
+        typed: body.content_type !== undefined,
         secret: await secrets.seal(principal.tenantId, secret),
       }
       const session = await sessions.begin({

@@ -1,4 +1,5 @@
 import type { Sql } from '../../platform/database.ts'
+import type { UploadFields } from '../form.ts'
 import type { SessionHold, SessionPart, SessionRow } from '../upload-session.sql.ts'
 
 /** Takes imports whose turn it is, the oldest first and no more of one tenant than it may have. Run as the installation. */
@@ -37,12 +38,20 @@ export async function makeDue(sql: Sql, { tenantId, id }: Pick<SessionHold, 'ten
 /** Notes what the origin says of the file; false when somebody else has taken the import. */
 export async function describeImport(
   sql: Sql,
-  file: SessionHold & { name: string; sizeBytes: number | null; source: unknown },
+  file: SessionHold & { name: string; fields: UploadFields; sizeBytes: number | null; source: unknown },
 ): Promise<boolean> {
   const { rowCount } = await sql.query(
-    `update upload_session set name = $4, size_bytes = $5, source = $6::jsonb
+    `update upload_session set name = $4, size_bytes = $5, source = $6::jsonb, fields = $7::jsonb
      where tenant_id = $1 and id = $2 and epoch = $3 and state = 'receiving'`,
-    [file.tenantId, file.id, file.epoch, file.name, file.sizeBytes, JSON.stringify(file.source)],
+    [
+      file.tenantId,
+      file.id,
+      file.epoch,
+      file.name,
+      file.sizeBytes,
+      JSON.stringify(file.source),
+      JSON.stringify(file.fields),
+    ],
   )
   return rowCount > 0
 }

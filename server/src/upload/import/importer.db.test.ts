@@ -126,6 +126,28 @@ describe('an import', () => {
     expect(await usageOf(test.database, client.tenantId)).toMatchObject({ reserved_bytes: 0, reserved_files: 0 })
   })
 
+  it('is of the type that its server says, unless whoever asks for it says another', async () => {
+    const client = await newClient()
+    const typeOf = async (declared: Record<string, string>, body: { content_type?: string } = {}) => {
+      let requestsCount = 0
+      const origin = await serve((_, response) => {
+        // The page of an error has a type too.
+        if (requestsCount++ === 0) return response.writeHead(503, { 'content-type': 'text/html' }).end('no')
+        response.writeHead(200, declared).end(content)
+      })
+      const { result } = await client.runToEnd((await client.create({ url: origin, ...body })).upload_id)
+      const { rows } = await test.database.query<{ declared_type: string | null }>(
+        'select declared_type from file_version where file_id = $1',
+        [decodeId('file', result!.file_id)],
+      )
+      return rows[0]?.declared_type
+    }
+    expect(await typeOf({ 'content-type': 'Text/CSV; charset=utf-8' })).toBe('text/csv')
+    expect(await typeOf({ 'content-type': 'text/csv' }, { content_type: 'image/png' })).toBe('image/png')
+    expect(await typeOf({ 'content-type': 'none' })).toBe(null)
+    expect(await typeOf({})).toBe(null)
+  })
+
   it('goes on where it broke off, as often as it has to', async () => {
     const answers: { range: string | undefined; ifRange: string | undefined }[] = []
     const origin = await serve(cutting(answers, 60_000))

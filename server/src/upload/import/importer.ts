@@ -12,6 +12,7 @@ import { problems } from '@millrace/contract'
 import { Problem } from '../../platform/problem.ts'
 import { readTenantLimits, type TenantLimits } from '../../tenants/limits.ts'
 import type { TenantSecrets } from '../../storage/tenant-secret.ts'
+import type { UploadFields } from '../form.ts'
 import type { SessionSeal, SessionSealDependencies } from '../session-seal.ts'
 import type { SessionWriter } from '../session-writer.ts'
 import { draftOf, findLastPartNumber, findSession, keyOf, type SessionRow } from '../upload-session.sql.ts'
@@ -128,9 +129,10 @@ async function describe(
   const { validator: _, ...rest } = origin
   const source = { ...rest, ...(file.validator !== undefined && { validator: file.validator }) }
   const name = origin.named || file.name === undefined ? taken.name : usableName(file.name, taken.name)
+  const fields = fieldsOf(taken, origin, file)
   const dropped = await database.withTenant(tenantId, async (tx) => {
     const parts = isAnew ? await restartImport(tx, hold) : []
-    const described = await describeImport(tx, { ...hold, name, sizeBytes: file.sizeBytes ?? null, source })
+    const described = await describeImport(tx, { ...hold, name, fields, sizeBytes: file.sizeBytes ?? null, source })
     if (!described) throw new Problem('upload_taken_over')
     return parts
   })
@@ -138,6 +140,17 @@ async function describe(
   const session = await find(deps, taken)
   if (session === undefined || session.epoch !== taken.epoch) throw new Problem('upload_taken_over')
   return session
+}
+
+/** The type is what was said at the beginning of the file; what its owner has said comes before that. */
+function fieldsOf(
+  { fields }: SessionRow,
+  origin: ImportOrigin,
+  { offsetBytes, declaredType }: OpenedFile,
+): UploadFields {
+  if (origin.typed === true || offsetBytes > 0) return fields
+  const { declaredType: _, ...rest } = fields
+  return { ...rest, ...(declaredType !== undefined && { declaredType }) }
 }
 
 function usableName(name: string, otherwise: string): string {

@@ -4,6 +4,7 @@
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { invariant, Problem } from '../../platform/problem.ts'
+import { declaredTypeOf } from '../declared-type.ts'
 import { findUrlFault, type GuardedFetch, type GuardedResponse } from './guarded-fetch.ts'
 import type { AddressRules } from './address-rules.ts'
 import type { FileOpener, OpenedFile, OpenFile } from './import-origin.ts'
@@ -104,6 +105,7 @@ function read(response: GuardedResponse, open: OpenFile): OpenedFile {
   const { status, headers, body, dispose } = response
   const file = {
     name: nameOf(response),
+    declaredType: declaredTypeOf(headers['content-type']),
     validator: validatorOf(response) ?? (status === 206 ? open.validator : undefined),
     content: body,
     dispose,
