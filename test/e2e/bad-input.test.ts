@@ -222,7 +222,14 @@ describe('pipelines', () => {
 
 describe('queries and bodies', () => {
   test('of the wrong shape', async () => {
-    for (const path of ['/jobs?limit=0', '/jobs?limit=many', '/jobs?status=odd', '/jobs?cursor=xyz', '/search']) {
+    for (const path of [
+      '/jobs?limit=0',
+      '/jobs?limit=many',
+      '/jobs?status=odd',
+      '/jobs?cursor=xyz',
+      '/jobs?stat=odd',
+      '/search',
+    ]) {
       expectProblem(await refusalOf(client.fetchPath(`/api/v1${path}`)), 'invalid_request')
     }
     const json = (body: string): RequestInit => ({

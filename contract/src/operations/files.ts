@@ -195,13 +195,17 @@ export const fileOperations = {
     tag: 'downloads',
     summary: 'What a link gives; the token stands in for credentials, and Range is honoured',
     params: Type.Object({ token: Type.String() }),
-    query: Type.Object({
-      frame: Type.Optional(
-        Type.Boolean({
-          description: 'A PDF is shown in a frame of a page of this server, as a document that may do nothing.',
-        }),
-      ),
-    }),
+    query: Type.Object(
+      {
+        frame: Type.Optional(
+          Type.Boolean({
+            description: 'A PDF is shown in a frame of a page of this server, as a document that may do nothing.',
+          }),
+        ),
+      },
+      // Mail and chat programs add what is their own to the links that people send each other.
+      { additionalProperties: true },
+    ),
     status: 200,
     responseType: 'application/octet-stream',
   },

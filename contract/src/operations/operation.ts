@@ -1,6 +1,6 @@
 // What an operation is, and what several of them share.
 
-import { Type, type TSchema } from 'typebox'
+import { Type, type TProperties, type TSchema } from 'typebox'
 
 export interface Operation {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
@@ -9,7 +9,8 @@ export interface Operation {
   readonly tag: string
   readonly summary: string
   readonly params?: TSchema
-  readonly query?: TSchema
+  /** Other parameters are refused, unless the schema says that there may be some. */
+  readonly query?: TSchema & { properties: TProperties; additionalProperties?: boolean }
   readonly body?: TSchema
   /** Set when the body is not JSON: a form, a piece of an upload (tus, which may be left out), or bytes of any type. */
   readonly bodyType?: 'multipart/form-data' | 'application/offset+octet-stream' | '*/*'

@@ -205,6 +205,31 @@ describe('a request', () => {
     }
   })
 
+  it('is refused with a parameter that its operation does not have, unless that is a link that others may add to', async () => {
+    const answer = async () => ({ items: [], next_cursor: null })
+    const opened: unknown[] = []
+    const routes: Routes = {
+      listJobs: answer,
+      getPrincipal: async () => principalAnswer,
+      openLink: async ({ query }) => (
+        opened.push(query),
+        { kind: 'stream', status: 200, headers: {}, body: undefined }
+      ),
+    }
+    const gateway = build({ routes })
+    expect(await problemOf(gateway, { url: '/api/v1/jobs?stat=failed&limit=1', headers: bearer })).toMatchObject({
+      code: 'invalid_request',
+      detail: '/query/stat: "stat" is not known here. Known here: limit, cursor, status, file_id, parent_job_id.',
+    })
+    expect(await problemOf(gateway, { url: '/api/v1/me?x=1', headers: bearer })).toMatchObject({
+      code: 'invalid_request',
+      detail: '/query/x: "x" is not known here.',
+    })
+    const link = { url: '/api/v1/links/t/content?utm_source=mail&frame=true' }
+    expect((await gateway.app.inject(link)).statusCode).toBe(200)
+    expect(opened).toMatchObject([{ frame: true }])
+  })
+
   it('finds nothing under an id of impossible length', async () => {
     const gateway = build({ routes: { getFile: () => Promise.reject(new Error('must not be called')) } })
     const long = `/api/v1/files/${'x'.repeat(5_000)}`

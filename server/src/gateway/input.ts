@@ -1,7 +1,7 @@
 // What a client sent, checked against the operation's schemas before any handler sees it.
 
 import type { Operation, ProblemDocument } from '@millrace/contract'
-import type { TSchema } from 'typebox'
+import { Type, type TObject, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Problem } from '../platform/problem.ts'
 import { pointerPart, schemaFaults } from '../platform/schema-faults.ts'
@@ -17,23 +17,29 @@ export type InputParser = (raw: RawInput) => { params: unknown; query: unknown; 
 const errorsCountMax = 20
 
 /**
- * Compiles the schemas of an operation once. Text of a query becomes the number that its schema asks for; bodies are
- * taken as they are, but for text that no column holds. Throws Problem('not_found') for a path that cannot name anything, so that malformed ids answer
+ * Compiles the schemas of an operation once. Text of a query becomes the number that its schema asks for, and a parameter
+ * that the operation does not have is refused: a filter that is misspelled would give everything. Bodies are taken as they
+ * are, but for text that no column holds. Throws Problem('not_found') for a path that cannot name anything, so that malformed ids answer
  * like missing ones, and Problem('invalid_request') with the faulty places for the rest.
  */
 export function createInputParser(operation: Operation): InputParser {
   const params = operation.params && Compile(operation.params)
-  const query = operation.query && Compile(operation.query)
+  const query = Compile(closed(operation.query ?? Type.Object({})))
   const body = operation.body && Compile(operation.body)
   return (raw) => {
     if (params && !params.Check(raw.params)) throw new Problem('not_found')
+    const asked = check('/query', query, query.Default(query.Convert(raw.query)))
     return {
       params: params ? raw.params : undefined,
-      query: query ? check('/query', query, query.Default(query.Convert(raw.query))) : undefined,
+      query: operation.query ? asked : undefined,
       body: body ? storable(check('/body', body, raw.body)) : undefined,
     }
   }
 }
+
+/** Allows nothing else, where the schema does not say otherwise. */
+const closed = ({ properties, additionalProperties = false }: NonNullable<Operation['query']>): TObject =>
+  Type.Object(properties, { additionalProperties })
 
 interface Checked {
   Check(value: unknown): boolean
