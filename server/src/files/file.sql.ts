@@ -20,8 +20,8 @@ interface NewFile {
 /** Ids for files that are about to be written, so that what tells of them can be written beside them. */
 export async function reserveFileIds(sql: Sql, count: number): Promise<RowId<'file'>[]> {
   const { rows } = await sql.query<{ id: RowId<'file'> }>(
-    // A plan for generate_series would be made anew for each count.
-    `select nextval(pg_get_serial_sequence('file', 'id')) as id from unnest(array_fill(0, array[$1::int]))`,
+    // A plan for generate_series would be made anew for each count; a sequence that is looked for is so for each row.
+    `select nextval('file_id_seq') as id from unnest(array_fill(0, array[$1::int]))`,
     [count],
   )
   return rows.map(({ id }) => id)

@@ -77,8 +77,8 @@ export async function reserveJobIds(
   wanted: { tenantId: number; lane: number; count: number },
 ): Promise<{ jobIds: RowId<'job'>[]; presentMs: number }> {
   const { rows } = await sql.query<{ ids: RowId<'job'>[]; present_ms: number }>(
-    // A plan for generate_series would be made anew for each count.
-    `select array(select nextval(pg_get_serial_sequence('job', 'id')) from unnest(array_fill(0, array[$3::int]))) as ids,
+    // A plan for generate_series would be made anew for each count; a sequence that is looked for is so for each row.
+    `select array(select nextval('job_id_seq') from unnest(array_fill(0, array[$3::int]))) as ids,
        coalesce((select virtual_ms[$2::int + 1] from tenant_schedule where tenant_id = $1), 0) as present_ms`,
     [wanted.tenantId, wanted.lane, wanted.count],
   )
