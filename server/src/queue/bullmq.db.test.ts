@@ -82,6 +82,11 @@ function onServer(serverUrl: string): void {
   }
   const take = (queue: ReadyQueue, max: number, waitMs = 0): Promise<ReadyTask[]> =>
     queue.take(0, { max, waitMs, signal })
+  const fetchWaits = async (): Promise<boolean> => {
+    const [clients, self] = [String(await client.client('LIST')), await client.client('INFO')]
+    const database = / db=\d+ /.exec(self)?.[0] ?? ''
+    return clients.split('\n').some((each) => each.includes(database) && each.includes(' flags=b '))
+  }
 
   describe('on Redis', () => {
     it('an offer that is sent twice is one, and a later epoch is another', async () => {
@@ -106,7 +111,8 @@ function onServer(serverUrl: string): void {
 
     it.each(['goes on', 'closes'])('a taker that fetched for nobody and %s leaves it to others', async (then) => {
       const [one, other] = [await openQueue(), await openQueue()]
-      expect(await take(one, 1, 20)).toEqual([]) // Its fetch goes on waiting at the server.
+      // Its fetch goes on waiting at the server.
+      await expect.poll(async () => [await take(one, 1, 20), await fetchWaits()]).toEqual([[], true])
       const offered = makeTasks(3)
       await other.push(
         0,
