@@ -61,7 +61,7 @@ export const addSlots = (house: EngineHouse, slots: number) =>
 
 /** As in worker/task-loop.ts. */
 const shortMs = 10
-const reportsAheadMax = 500
+const reportsAheadMax = 1000
 
 /** Takes tasks as a worker does, until stopped. */
 export function startSlots(

@@ -2,7 +2,7 @@ import { retryConflicts, type Database } from '../platform/database.ts'
 import { deleteOldKeys } from '../platform/idempotency.sql.ts'
 import type { EndedTask } from '../processing/settlement.ts'
 import { orderedPlans, pinPlans } from '../processing/pinned-plans.sql.ts'
-import { startTasks, toClaimedTask } from '../processing/task.sql.ts'
+import { startTasks, toClaimedTasks } from '../processing/task.sql.ts'
 import * as statements from './scheduler.sql.ts'
 import type { SchedulerStore } from './scheduler-store.ts'
 
@@ -38,8 +38,10 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         rank: row.rank,
         isPart: row.is_part,
       })),
-    start: async (start) =>
-      (await retryConflicts(() => startTasks(starting, start))).map((row) => ({
+    start: async (start) => {
+      const rows = await retryConflicts(() => startTasks(starting, start))
+      const claimed = toClaimedTasks(rows)
+      return rows.map((row, index) => ({
         taskId: row.id,
         epoch: row.lease_epoch,
         tenantId: row.tenant_id,
@@ -47,8 +49,9 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
         costMs: row.cost_ms,
         rank: row.rank,
         isPart: row.ordinal > 0,
-        claimed: toClaimedTask(row),
-      })),
+        claimed: claimed[index]!,
+      }))
+    },
     requeueExpired: (limit) => statements.requeueExpired(database, limit),
     expireLeases: (which) => retryConflicts(() => statements.expireLeases(database, which)),
     listLost: async (limit) =>

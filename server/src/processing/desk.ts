@@ -34,9 +34,9 @@ export interface TaskDeskDependencies {
 export const runLeaseMs = 12_000
 export const heartbeatMs = runLeaseMs / 4
 
-/** The time that a claim takes grows with the square of their number (task.sql.ts). */
-const claimCountMax = 100
-const reportCountMax = 100
+/** What one statement claims or settles, and holds the locks of. */
+const claimCountMax = 250
+const reportCountMax = 250
 /** Outcomes of one moment go together; those that come while they are written make the next batch without waiting. */
 const reportWaitMs = 1
 /** Two at once would mostly wait for each other, for the locks of the same jobs; one grows while the other commits. */

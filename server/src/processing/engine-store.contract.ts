@@ -94,10 +94,27 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
       const tasks = await under.listTasks(jobId)
       const [a, b, c] = await under.dispatch(tasks.map(({ id }) => id))
       expect(await claim([{ ...a!, epoch: a!.epoch + 1 }])).toEqual([])
-      expect(await claim([a!, b!])).toMatchObject([{ attempt: 1, file: { name: 'data.csv' } }, { attempt: 1 }])
+      const older = { ...c!, epoch: c!.epoch - 1 }
+      expect(await claim([older, b!, a!])).toMatchObject([
+        { attempt: 1, file: { name: 'data.csv' } },
+        { attempt: 1, file: { name: 'data.csv' } },
+      ])
       expect(await claim([a!])).toEqual([])
-      expect(await claim([c!])).toMatchObject([{ taskId: c!.taskId, epoch: c!.epoch }])
+      expect(await claim([c!, older])).toMatchObject([{ taskId: c!.taskId, epoch: c!.epoch }])
       expect(await under.listEvents(jobId)).toEqual(['job.created', 'step.started'])
+    })
+
+    it('tells with each task of its own job and file', async () => {
+      const others = await under.addFile(definition)
+      const otherJobId = await under.store.transaction((tx) =>
+        tx.insertJob(newJob(others, { tasksCount: 2, more: [] })),
+      )
+      const tasks = [...(await under.listTasks(otherJobId)), ...(await under.listTasks(jobId))]
+      const claimed = await claim(await under.dispatch(tasks.map(({ id }) => id)))
+      const told = claimed.map((task) => [task.jobId, task.file.fileId, task.pipelineVersionId])
+      const of = (job: number, { fileId, pipelineVersionId }: typeof file) => [job, fileId, pipelineVersionId]
+      expect(told.filter(([job]) => job === jobId)).toEqual(Array(3).fill(of(jobId, file)))
+      expect(told.filter(([job]) => job === otherJobId)).toEqual(Array(2).fill(of(otherJobId, others)))
     })
 
     it('lets no task of a job that is being cancelled be claimed', async () => {

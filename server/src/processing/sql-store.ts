@@ -63,7 +63,7 @@ export function createSqlStore(deps: SqlStoreDependencies): SqlEngineStore {
   return {
     within,
     transaction: (work) => database.asSystem((tx) => work(within(tx)), { settings: indexedPlans }),
-    claimTasks: async (claim) => (await tasks.claimTasks(alone, claim)).map(tasks.toClaimedTask),
+    claimTasks: async (claim) => tasks.toClaimedTasks(await tasks.claimTasks(alone, claim)),
     extendLeases: async (fences, leaseMs) =>
       (await tasks.extendLeases(alone, fences, leaseMs)).map(({ id, cancelled }) => ({
         taskId: id,

@@ -1,6 +1,7 @@
-// Statements over tasks. A fence is tested as `id = any(ids) and (id << 20 | lease_epoch) = any(pairs)`: a join with the
-// pairs is quadratic, or walks the lease index, depending on the statistics. Beside a fence the state is compared as text:
-// otherwise the indexes of tasks in that state are consulted as well, and all of them are walked to find these few.
+// Statements over tasks. A fence is tested by `id = any(ids)` and the epoch that stands at the id's place among them: a join
+// is quadratic, or walks the lease index, depending on the statistics. The ids are in order, so that a place is found by
+// halves. Beside a fence the state is compared as text: otherwise the indexes of tasks in that state are consulted as well,
+// and all of them are walked to find these few.
 
 import type { TaskState } from '@millrace/contract'
 import type { Sql, Tx } from '../platform/database.ts'
@@ -18,14 +19,19 @@ import type {
 import { taskOpenStates } from './states.ts'
 import type { TaskInput } from './task.ts'
 
-const fenceCondition = `t.id = any($1::bigint[]) and ((t.id << 20) | t.lease_epoch) = any($2::bigint[])`
+/** The place of a task among those in $1. */
+const place = 'width_bucket(t.id, $1::bigint[])'
+const fenceCondition = `t.id = any($1::bigint[]) and t.lease_epoch = ($2::int[])[${place}]`
 const quoted = (states: readonly TaskState[]): string => states.map((state) => `'${state}'`).join(', ')
 
+/** As fenced statements expect them; of a task that is named twice the later epoch counts. */
+const inOrder = <Fence extends TaskFence>(fences: readonly Fence[]): Fence[] =>
+  fences.toSorted((a, b) => a.taskId - b.taskId || a.epoch - b.epoch)
+
 /** Parameters $1 and $2 of a fenced statement. */
-const fenceValues = (fences: readonly TaskFence[]): [number[], string[]] => [
+const fenceValues = (fences: readonly TaskFence[]): [number[], number[]] => [
   fences.map(({ taskId }) => taskId),
-  // Beyond 2^53, so text.
-  fences.map(({ taskId, epoch }) => ((BigInt(taskId) << 20n) | BigInt(epoch)).toString()),
+  fences.map(({ epoch }) => epoch),
 ]
 
 export interface ClaimedTaskRow {
@@ -33,7 +39,6 @@ export interface ClaimedTaskRow {
   lease_epoch: number
   tenant_id: number
   job_id: RowId<'job'>
-  pipeline_version_id: number
   step: string
   ordinal: number
   attempt: number
@@ -42,6 +47,9 @@ export interface ClaimedTaskRow {
   rank: number
   cost_ms: number
   input: TaskInput
+  /** Of its job; what follows is told there, once for all tasks of the job. */
+  is_first: boolean
+  pipeline_version_id: number
   file_id: number
   name: string
   content_type: string
@@ -67,12 +75,14 @@ const beginClaimed = `, started_steps as (
       jsonb_build_object('step', s.name, 'tasks_total', s.tasks_total, 'progress', j.progress_percent)
     from started_steps s join job j on j.id = s.job_id
   )
-  select c.id, c.lease_epoch, c.tenant_id, c.job_id, j.pipeline_version_id, c.step, c.ordinal, c.attempt,
-    c.attempts_max, c.lane, c.rank, c.cost_ms, c.input, j.file_id, coalesce(f.name, '') as name,
+  select c.id, c.lease_epoch, c.tenant_id, c.job_id, c.step, c.ordinal, c.attempt, c.attempts_max, c.lane, c.rank, c.cost_ms,
+    c.input, c.is_first, j.pipeline_version_id, j.file_id, coalesce(f.name, '') as name,
     coalesce(v.content_type, f.content_type, 'application/octet-stream') as content_type, v.declared_type,
     coalesce(v.size_bytes, f.size_bytes, 0) as size_bytes, coalesce(v.sha256, f.sha256, '') as sha256,
     coalesce(f.metadata, '{}') as metadata, coalesce(f.depth, 0) as depth
-  from claimed c join job j on j.id = c.job_id left join file f on f.id = j.file_id
+  from (select *, row_number() over (partition by job_id) = 1 as is_first from claimed) c
+    left join job j on j.id = case when c.is_first then c.job_id end
+    left join file f on f.id = j.file_id
     left join file_version v on v.file_id = j.file_id and v.number = j.file_version`
 
 /** What was offered, in one round trip. */
@@ -88,7 +98,7 @@ export async function claimTasks(
          and (select j.state in ('queued', 'running') and j.cancel_requested_at is null from job j where j.id = t.job_id)
        returning t.*
      )${beginClaimed}`,
-    [...fenceValues(claim.fences), claim.leaseMs, claim.worker],
+    [...fenceValues(inOrder(claim.fences)), claim.leaseMs, claim.worker],
   )
   return rows
 }
@@ -113,16 +123,18 @@ export async function startTasks(
        select 1 as leads from scheduler_lease l
        where l.shard = $7::smallint and l.owner = $8 and l.epoch = $9 and l.until > clock_timestamp() for share
      ), picked as (
-       select s.id from unnest($2::smallint[], $3::bigint[], $4::int[]) as w(lane, tenant_id, count) cross join lateral
-         (select q.id from task q
+       select s.id, s.job_id from unnest($2::smallint[], $3::bigint[], $4::int[]) as w(lane, tenant_id, count) cross join lateral
+         (select q.id, q.job_id from task q
           where q.state = 'queued' and q.pool = $1::smallint and q.lane = w.lane and q.tenant_id = w.tenant_id
           order by q.rank limit w.count for update skip locked) s
        where exists (select from lead)
+     ), live as (
+       select j.id from job j
+       where j.id = any(array(select distinct job_id from picked)) and j.state in ('queued', 'running') and j.cancel_requested_at is null
      ), claimed as (
        update task t set state = 'running', lease_epoch = t.lease_epoch + 1, attempt = t.attempt + 1, worker = $6,
          started_at = now(), finished_at = null, lease_until = clock_timestamp() + $5 * interval '1 ms'
-       where t.id = any(array(select id from picked))
-         and (select j.state in ('queued', 'running') and j.cancel_requested_at is null from job j where j.id = t.job_id)
+       where t.id = any(array(select id from picked where job_id in (select id from live)))
        returning t.*
      ), of_tenants as (
        update tenant_schedule s set
@@ -153,17 +165,24 @@ export async function startTasks(
   return rows
 }
 
-export const toClaimedTask = (row: ClaimedTaskRow): ClaimedTask => ({
-  taskId: row.id,
-  epoch: row.lease_epoch,
-  tenantId: row.tenant_id,
-  jobId: row.job_id,
+export function toClaimedTasks(rows: readonly ClaimedTaskRow[]): ClaimedTask[] {
+  const ofJobs = new Map(rows.filter((row) => row.is_first).map((row) => [row.job_id as number, toOfJob(row)]))
+  return rows.map((row) => ({
+    taskId: row.id,
+    epoch: row.lease_epoch,
+    tenantId: row.tenant_id,
+    jobId: row.job_id,
+    step: row.step,
+    ordinal: row.ordinal,
+    attempt: row.attempt,
+    attemptsMax: row.attempts_max,
+    input: row.input,
+    ...ofJobs.get(row.job_id)!, // Every job has a first.
+  }))
+}
+
+const toOfJob = (row: ClaimedTaskRow): Pick<ClaimedTask, 'pipelineVersionId' | 'file'> => ({
   pipelineVersionId: row.pipeline_version_id,
-  step: row.step,
-  ordinal: row.ordinal,
-  attempt: row.attempt,
-  attemptsMax: row.attempts_max,
-  input: row.input,
   file: {
     fileId: row.file_id,
     name: row.name,
@@ -185,7 +204,7 @@ export async function extendLeases(
     `update task t set lease_until = clock_timestamp() + $3 * interval '1 ms'
      where ${fenceCondition} and t.state::text = 'running'
      returning t.id, coalesce((select j.cancel_requested_at is not null from job j where j.id = t.job_id), true) as cancelled`,
-    [...fenceValues(fences), leaseMs],
+    [...fenceValues(inOrder(fences)), leaseMs],
   )
   return rows
 }
@@ -193,7 +212,8 @@ export async function extendLeases(
 type SettlementTo<To extends Settlement['to']> = TaskFence & Extract<Settlement, { to: To }>
 
 /** With its result row, which tells of the attempt that made it; answers whose fence held. */
-export async function succeedTasks(sql: Sql, settled: readonly SettlementTo<'succeeded'>[]): Promise<number[]> {
+export async function succeedTasks(sql: Sql, settlements: readonly SettlementTo<'succeeded'>[]): Promise<number[]> {
+  const settled = inOrder(settlements)
   const { rows } = await sql.query<{ id: number }>(
     `with done as (
        update task t set state = 'succeeded', lease_until = null, problem = null, finished_at = now()
@@ -203,51 +223,54 @@ export async function succeedTasks(sql: Sql, settled: readonly SettlementTo<'suc
        insert into task_result (task_id, tenant_id, job_id, step, ordinal, epoch, result, found_text, records_count, duration_ms)
        select d.id, d.tenant_id, d.job_id, d.step, d.ordinal, d.lease_epoch, ($3::text[])[r.at]::jsonb, ($4::text[])[r.at],
          ($5::bigint[])[r.at], ($6::int[])[r.at]
-       from done d cross join lateral (select array_position($1::bigint[], d.id) as at offset 0) r
+       from done d cross join lateral (select width_bucket(d.id, $1::bigint[]) as at offset 0) r
      )
      select id from done`,
     [
       ...fenceValues(settled),
-      settled.map(({ result }) => (result === null ? null : JSON.stringify(result))),
-      settled.map(({ foundText }) => foundText),
-      settled.map(({ recordsCount }) => recordsCount),
+      // To find a place in these the server counts from the first.
+      valuesOrNone(settled.map(({ result }) => (result === null ? null : JSON.stringify(result)))),
+      valuesOrNone(settled.map(({ foundText }) => foundText)),
+      valuesOrNone(settled.map(({ recordsCount }) => recordsCount)),
       settled.map(({ durationMs }) => Math.min(durationMs, 2 ** 31 - 1)),
     ],
   )
   return rows.map(({ id }) => id)
 }
 
+const valuesOrNone = <Value>(values: (Value | null)[]): (Value | null)[] | null =>
+  values.some((value) => value !== null) ? values : null
+
 /** Every other end of an attempt, with a row that tells of it; answers whose fence held. */
 export async function failTasks(
   sql: Sql,
-  settled: readonly Exclude<Settlement, { to: 'succeeded' }>[],
+  settlements: readonly Exclude<Settlement, { to: 'succeeded' }>[],
 ): Promise<number[]> {
+  const settled = inOrder(settlements)
   const outcomeOf = (each: (typeof settled)[number]): string => {
     if (each.to === 'delayed') return 'retry'
     if (each.to === 'queued') return each.lost ? 'lost' : 'released'
     return each.to
   }
   const isLost = (each: (typeof settled)[number]): boolean => 'lost' in each && each.lost
-  // What differs from row to row is looked up by position, so that the statement keeps to the primary key.
-  const at = 'array_position($1::bigint[], t.id)'
   const { rows } = await sql.query<{ id: number }>(
     `with ended as (
        update task t set
-         state = ($3::text[])[${at}]::task_state,
-         attempt = t.attempt - case when ($3::text[])[${at}] = 'queued' then 1 else 0 end,
-         lost_count = t.lost_count + case when ($6::boolean[])[${at}] then 1 else 0 end,
-         lease_epoch = t.lease_epoch + case when ($7::boolean[])[${at}] then 1 else 0 end,
-         run_at = case when ($3::text[])[${at}] = 'delayed' then now() + ($4::int[])[${at}] * interval '1 ms' else t.run_at end,
-         problem = ($5::text[])[${at}]::jsonb,
+         state = ($3::text[])[${place}]::task_state,
+         attempt = t.attempt - case when ($3::text[])[${place}] = 'queued' then 1 else 0 end,
+         lost_count = t.lost_count + case when ($6::boolean[])[${place}] then 1 else 0 end,
+         lease_epoch = t.lease_epoch + case when ($7::boolean[])[${place}] then 1 else 0 end,
+         run_at = case when ($3::text[])[${place}] = 'delayed' then now() + ($4::int[])[${place}] * interval '1 ms' else t.run_at end,
+         problem = ($5::text[])[${place}]::jsonb,
          lease_until = null,
-         finished_at = case when ($3::text[])[${at}] in ('dead', 'cancelled') then now() end
-       where ${fenceCondition} and t.state::text = 'running' and (not ($6::boolean[])[${at}] or t.lease_until < now())
+         finished_at = case when ($3::text[])[${place}] in ('dead', 'cancelled') then now() end
+       where ${fenceCondition} and t.state::text = 'running' and (not ($6::boolean[])[${place}] or t.lease_until < now())
        returning t.id, t.tenant_id, t.lease_epoch, t.attempt, t.worker, t.problem, t.started_at, t.state
      ), attempts as (
        insert into task_attempt (task_id, tenant_id, epoch, attempt, worker, outcome, problem, started_at)
-       select e.id, e.tenant_id, ($9::int[])[array_position($1::bigint[], e.id)],
+       select e.id, e.tenant_id, ($9::int[])[width_bucket(e.id, $1::bigint[])],
          e.attempt + case when e.state = 'queued' then 1 else 0 end, e.worker,
-         ($8::text[])[array_position($1::bigint[], e.id)], e.problem, e.started_at from ended e
+         ($8::text[])[width_bucket(e.id, $1::bigint[])], e.problem, e.started_at from ended e
      )
      select id from ended`,
     [

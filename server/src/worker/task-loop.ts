@@ -53,7 +53,7 @@ const heartbeatMsMin = 200
 /** A part of a fan-out that took so long was a short one; */
 const shortMs = 10
 /** so many of their outcomes may be on their way while others are taken. */
-const reportsAheadMax = 500
+const reportsAheadMax = 1000
 const takeWaitMs = 20_000
 const takeRetryMs = 1_000
 const diskFullPauseMs = 30_000
