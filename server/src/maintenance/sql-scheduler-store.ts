@@ -4,7 +4,7 @@ import type { EndedTask } from '../processing/settlement.ts'
 import { orderedPlans, pinPlans } from '../processing/pinned-plans.sql.ts'
 import { startTasks, toClaimedTasks } from '../processing/task.sql.ts'
 import * as statements from './scheduler.sql.ts'
-import type { SchedulerStore } from './scheduler-store.ts'
+import type { AdmittedTask, SchedulerStore } from './scheduler-store.ts'
 
 export function createSqlSchedulerStore(database: Database): SchedulerStore {
   const starting = database.ofSystem(orderedPlans)
@@ -29,28 +29,13 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
       new Map((await statements.countInFlight(database, tenantIds)).map((row) => [row.tenant_id, row.count])),
     // What is run again on a conflict locks many rows in no order, beside claims, reports and a second leader that do, too.
     admit: async (admission) =>
-      (await retryConflicts(() => statements.admitTasks(database, admission))).map((row) => ({
-        taskId: row.id,
-        epoch: row.lease_epoch,
-        tenantId: row.tenant_id,
-        lane: row.lane,
-        costMs: row.cost_ms,
-        rank: row.rank,
-        isPart: row.is_part,
-      })),
+      (await retryConflicts(() => statements.admitTasks(database, admission))).map((row) =>
+        toAdmitted(row, row.is_part),
+      ),
     start: async (start) => {
       const rows = await retryConflicts(() => startTasks(starting, start))
       const claimed = toClaimedTasks(rows)
-      return rows.map((row, index) => ({
-        taskId: row.id,
-        epoch: row.lease_epoch,
-        tenantId: row.tenant_id,
-        lane: row.lane,
-        costMs: row.cost_ms,
-        rank: row.rank,
-        isPart: row.ordinal > 0,
-        claimed: claimed[index]!,
-      }))
+      return rows.map((row, index) => ({ ...toAdmitted(row, row.ordinal > 0), claimed: claimed[index]! }))
     },
     requeueExpired: (limit) => statements.requeueExpired(database, limit),
     expireLeases: (which) => retryConflicts(() => statements.expireLeases(database, which)),
@@ -77,6 +62,16 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
     deleteOldWorkers: (keptMs) => statements.deleteOldWorkers(database, keptMs),
   }
 }
+
+const toAdmitted = (row: Omit<statements.AdmittedRow, 'is_part'>, isPart: boolean): AdmittedTask => ({
+  taskId: row.id,
+  epoch: row.lease_epoch,
+  tenantId: row.tenant_id,
+  lane: row.lane,
+  costMs: row.cost_ms,
+  rank: row.rank,
+  isPart,
+})
 
 const toEndedTask = (row: statements.EndedTaskRow): EndedTask => ({
   taskId: row.id,
