@@ -98,7 +98,7 @@ export interface SchedulerStore {
   listUnfinished(limit: number): Promise<UnfinishedJob[]>
   /** Tasks still running of jobs that have been wound up for so long. */
   listAbandoned(graceMs: number, limit: number): Promise<EndedTask[]>
-  writeDemand(pool: number, slots: number): Promise<{ backlogCount: number }>
+  writeDemand(pool: number, slots: number): Promise<void>
   /** Takes succeeded tasks of jobs that ended so long ago out of the table, so many at most. */
   archiveTasks(endedMs: number, limit: number): Promise<{ tasks: number; jobs: number }>
   deleteOldAttempts(keptMs: number, limit: number): Promise<number>

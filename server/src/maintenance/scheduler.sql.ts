@@ -188,8 +188,8 @@ export async function listAbandoned(sql: Sql, graceMs: number, limit: number): P
 /** Counted up to a bound per tenant: what is beyond it wants more workers than there can be. */
 const demandCountMax = 10_000
 
-export async function writeDemand(sql: Sql, pool: number, slots: number): Promise<{ backlog_count: number }> {
-  const { rows } = await sql.query<{ backlog_count: number }>(
+export async function writeDemand(sql: Sql, pool: number, slots: number): Promise<void> {
+  await sql.query(
     `with waiting as (
        select b.tenant_id, b.lane, q.count, q.cost_ms, q.oldest from list_backlog($1::smallint, 10000) b
        cross join lateral (
@@ -211,12 +211,9 @@ export async function writeDemand(sql: Sql, pool: number, slots: number): Promis
        coalesce(greatest(0, extract(epoch from now() - min(t.oldest)) * 1000), 0), now()
      from tenants t left join tenant_schedule s on s.tenant_id = t.tenant_id
      on conflict (pool) do update set slots_wanted = excluded.slots_wanted, backlog_count = excluded.backlog_count,
-       drain_seconds = excluded.drain_seconds, oldest_wait_ms = excluded.oldest_wait_ms, updated_at = excluded.updated_at
-     returning backlog_count`,
+       drain_seconds = excluded.drain_seconds, oldest_wait_ms = excluded.oldest_wait_ms, updated_at = excluded.updated_at`,
     [pool, slots],
   )
-  // An upsert without a condition returns its row.
-  return rows[0]!
 }
 
 export async function deleteOldEvents(sql: Sql, keptMs: number, limit: number): Promise<number> {

@@ -53,7 +53,7 @@ export function createSqlSchedulerStore(database: Database): SchedulerStore {
     writeDemand: (pool, slots) =>
       database.asSystem(async (tx) => {
         await pinPlans(tx)
-        return { backlogCount: (await statements.writeDemand(tx, pool, slots)).backlog_count }
+        await statements.writeDemand(tx, pool, slots)
       }),
     archiveTasks: (endedMs, limit) => statements.archiveTasks(database, endedMs, limit),
     deleteOldAttempts: (keptMs, limit) => statements.deleteOldAttempts(database, keptMs, limit),

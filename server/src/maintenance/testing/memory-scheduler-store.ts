@@ -209,9 +209,7 @@ export function createMemorySchedulerStore(store: MemoryStore): MemorySchedulerS
         .flatMap(({ id }) => [...tables.tasks.ofJob(id)].filter(({ state }) => state === 'running'))
         .slice(0, limit)
         .map(toEndedTask),
-    writeDemand: async () => ({
-      backlogCount: tables.tasks.rows.values().reduce((sum, { state }) => sum + (state === 'queued' ? 1 : 0), 0),
-    }),
+    writeDemand: async () => {},
     archiveTasks: async () => ({ tasks: 0, jobs: 0 }),
     deleteOldAttempts: async () => 0,
     deleteOldEvents: async () => 0,
