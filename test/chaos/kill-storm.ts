@@ -47,7 +47,14 @@ export async function runKillStorm(options: StormOptions): Promise<StormResult> 
   try {
     const accepted = new Map<number, UploadResult>()
     const uploading = uploadAll(house.client, filesCount, accepted)
-    const killing = killAtRandom({ house, random, killsCount, report, progress: () => accepted.size })
+    const killing = killAtRandom({
+      house,
+      random,
+      killsCount,
+      report,
+      progress: () => accepted.size,
+      isAllThere: () => accepted.size === filesCount,
+    })
     await Promise.all([uploading, killing])
     report(`${accepted.size} uploads acknowledged, ${killsCount} kills; waiting for the end of every job`)
     const jobs: JobResource[] = []
@@ -106,13 +113,16 @@ interface Killing {
   killsCount: number
   report: (line: string) => void
   progress: () => number
+  /** Every upload has been acknowledged. */
+  isAllThere: () => boolean
 }
 
-async function killAtRandom({ house, random, killsCount, report, progress }: Killing): Promise<void> {
+async function killAtRandom({ house, random, killsCount, report, progress, isAllThere }: Killing): Promise<void> {
   for (let kill = 1; kill <= killsCount; kill++) {
     const acknowledged = progress()
-    // Where nothing goes on, there is nothing to lose.
-    await until('another upload', async () => progress() > acknowledged, progressMsMax).catch(() => undefined)
+    // Where nothing goes on, there is nothing to lose; once all are there, it is their jobs that go on.
+    const goesOn = async () => isAllThere() || progress() > acknowledged
+    await until('another upload', goesOn, progressMsMax).catch(() => undefined)
     await delay(random.below(pauseMsMax))
     const roles = [...house.children().keys()]
     // Of a split installation one process or all, in turn with chance.
