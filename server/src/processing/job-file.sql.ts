@@ -4,19 +4,35 @@ import type { ValidationState } from '../files/clearance.ts'
 import type { Sql, Tx } from '../platform/database.ts'
 import type { RowId } from '../platform/ids.ts'
 import type { FileVerdict } from './engine-store.ts'
+import type { JobFile } from './task.ts'
 
-export interface JobFileRow {
-  job_id: RowId<'job'>
+/** What a step may know of the file. */
+export interface StepFileRow {
   file_id: number
   name: string
   content_type: string
   declared_type: string | null
   size_bytes: number
   sha256: string
-  object_id: string
   metadata: Record<string, unknown>
-  found: Record<string, unknown>
   depth: number
+}
+
+export const toJobFile = (row: StepFileRow): JobFile => ({
+  fileId: row.file_id,
+  name: row.name,
+  contentType: row.content_type,
+  ...(row.declared_type !== null && { declaredType: row.declared_type }),
+  sizeBytes: row.size_bytes,
+  sha256: row.sha256,
+  metadata: row.metadata,
+  depth: row.depth,
+})
+
+export interface JobFileRow extends StepFileRow {
+  job_id: RowId<'job'>
+  object_id: string
+  found: Record<string, unknown>
   state: ValidationState
   current: boolean
 }

@@ -192,17 +192,10 @@ function createEffects(tx: Tx, { quota, pipelines, searchIndex }: SqlStoreDepend
 }
 
 const toEngineFile = (row: jobFiles.JobFileRow): EngineFile => ({
+  ...jobFiles.toJobFile(row),
   jobId: row.job_id,
-  fileId: row.file_id,
-  name: row.name,
-  contentType: row.content_type,
-  ...(row.declared_type !== null && { declaredType: row.declared_type }),
-  sizeBytes: row.size_bytes,
-  sha256: row.sha256,
   objectId: row.object_id,
-  metadata: row.metadata,
   found: row.found,
-  depth: row.depth,
   state: row.state,
   current: row.current,
 })

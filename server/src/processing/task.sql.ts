@@ -16,6 +16,7 @@ import type {
   StepResult,
   TaskFence,
 } from './engine-store.ts'
+import { toJobFile, type StepFileRow } from './job-file.sql.ts'
 import { taskOpenStates } from './states.ts'
 import type { TaskInput } from './task.ts'
 
@@ -34,7 +35,7 @@ const fenceValues = (fences: readonly TaskFence[]): [number[], number[]] => [
   fences.map(({ epoch }) => epoch),
 ]
 
-export interface ClaimedTaskRow {
+export interface ClaimedTaskRow extends StepFileRow {
   id: number
   lease_epoch: number
   tenant_id: number
@@ -47,17 +48,9 @@ export interface ClaimedTaskRow {
   rank: number
   cost_ms: number
   input: TaskInput
-  /** Of its job; what follows is told there, once for all tasks of the job. */
+  /** Of its job: there the version of the pipeline and the file are told, once for all tasks of the job. */
   is_first: boolean
   pipeline_version_id: number
-  file_id: number
-  name: string
-  content_type: string
-  declared_type: string | null
-  size_bytes: number
-  sha256: string
-  metadata: Record<string, unknown>
-  depth: number
 }
 
 /** Follows "with claimed as (…)": tells of steps and jobs that start with it, and fetches what the worker needs. */
@@ -183,16 +176,7 @@ export function toClaimedTasks(rows: readonly ClaimedTaskRow[]): ClaimedTask[] {
 
 const toOfJob = (row: ClaimedTaskRow): Pick<ClaimedTask, 'pipelineVersionId' | 'file'> => ({
   pipelineVersionId: row.pipeline_version_id,
-  file: {
-    fileId: row.file_id,
-    name: row.name,
-    contentType: row.content_type,
-    ...(row.declared_type !== null && { declaredType: row.declared_type }),
-    sizeBytes: row.size_bytes,
-    sha256: row.sha256,
-    metadata: row.metadata,
-    depth: row.depth,
-  },
+  file: toJobFile(row),
 })
 
 export async function extendLeases(
