@@ -4,9 +4,10 @@ import { systemClock, type Clock } from '../platform/clock.ts'
 import { decodeId, systemIds, type RowId } from '../platform/ids.ts'
 import { silentLog } from '../platform/log.ts'
 import type { Principal } from '../platform/principal.ts'
-import { Problem } from '../platform/problem.ts'
+import type { Problem } from '../platform/problem.ts'
 import type { RequestContext } from '../platform/routes.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { codeOf } from '../testing/problem-code.ts'
 import { isWellFormedApiKey, makeApiKey } from './api-key.ts'
 import { authRoutes } from './auth-routes.ts'
 import { createAuth, type Auth } from './auth.ts'
@@ -52,11 +53,6 @@ beforeEach(async () => {
 
 const signIn = () => auth.sessions.signIn({ email: email(), password: 'right', clientAddress, requestId })
 const asBearer = (token: string) => auth.authenticate({ authorization: `Bearer ${token}`, clientAddress })
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'ok',
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  )
 const auditActions = async (): Promise<string[]> => {
   const { rows } = await test.database.query<{ action: string }>(
     'select action from audit_event where tenant_id = $1 order by id',
@@ -318,7 +314,7 @@ describe('an API key', () => {
     expect(await codeOf(asBearer(makeApiKey(systemIds)))).toBe('unauthenticated')
     expect(await codeOf(asBearer('mr_live_short'))).toBe('unauthenticated')
     const expiring = await create({ expiresAt: new Date(nowMs + 1_000) })
-    expect(await codeOf(asBearer(expiring.text))).toBe('ok')
+    expect(await codeOf(asBearer(expiring.text))).toBe('none')
     nowMs += 1_000
     expect(await codeOf(asBearer(expiring.text))).toBe('token_expired')
     const revoked = await create()

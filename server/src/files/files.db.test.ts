@@ -6,7 +6,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { FileResource, FileVersionResource, operations, type ResponseOf } from '@millrace/contract'
 import { encodeId, systemIds, type RowId } from '../platform/ids.ts'
 import { silentLog } from '../platform/log.ts'
-import { Problem } from '../platform/problem.ts'
 import type { RequestContext, StreamAnswer } from '../platform/routes.ts'
 import { createPostgresSearch } from '../search/postgres.ts'
 import { createVault } from '../storage/encrypted-vault.ts'
@@ -14,6 +13,7 @@ import { createMemoryKeyRing } from '../storage/testing/memory-key-ring.ts'
 import { createMemoryStore } from '../storage/testing/memory-store.ts'
 import type { Vault } from '../storage/vault.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { codeOf } from '../testing/problem-code.ts'
 import { createServeObject } from './content.ts'
 import { fileRoutes } from './file-routes.ts'
 import { createErasure } from './erasure.ts'
@@ -101,12 +101,6 @@ const list = async (query: Parameters<typeof routes.listFiles>[0]['query'] = {},
   (await routes.listFiles({ ...none, query }, context)) as ResponseOf<'listFiles'>
 const search = async (q: string) =>
   (await routes.search({ ...none, query: { q } }, contextOf())) as ResponseOf<'search'>
-const codeOf = async (answering: Promise<unknown>): Promise<string> =>
-  answering.then(
-    () => 'none',
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  )
-
 const audits = async (): Promise<string[]> => {
   const { rows } = await test.database.query<{ action: string }>(
     'select action from audit_event where tenant_id = $1 order by id',

@@ -8,6 +8,7 @@ import { Compile } from 'typebox/compile'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RequestContext, StreamAnswer } from '../platform/routes.ts'
 import { openFeaturesHouse, type FeaturesHouse } from './testing/features-house.ts'
+import { codeOf } from '../testing/problem-code.ts'
 
 let house: FeaturesHouse
 beforeAll(async () => {
@@ -18,11 +19,6 @@ beforeEach(() => house.newTenant())
 
 const none = { params: undefined, query: undefined, body: undefined } as const
 const routes = () => house.features.apiRoutes
-const codeOf = (answering: Promise<unknown>): Promise<string> =>
-  answering.then(
-    () => 'none',
-    (error: { code?: string }) => error.code ?? 'another',
-  )
 const audits = async (): Promise<string[]> => {
   const { rows } = await house.database.query<{ action: string }>(
     `select action from audit_event where tenant_id = $1 and action like 'link.%' order by id`,

@@ -11,6 +11,7 @@ import { createKeyRing } from '../storage/key-ring.ts'
 import { createVault } from '../storage/encrypted-vault.ts'
 import type { SealedObject } from '../storage/vault.ts'
 import { openFeaturesHouse, type FeaturesHouse } from './testing/features-house.ts'
+import { codeOf } from '../testing/problem-code.ts'
 
 let house: FeaturesHouse
 beforeAll(async () => {
@@ -20,11 +21,6 @@ afterAll(() => house.close())
 beforeEach(() => house.newTenant())
 
 const none = { params: undefined, query: undefined, body: undefined } as const
-const codeOf = (answering: Promise<unknown>): Promise<string> =>
-  answering.then(
-    () => 'none',
-    (error: { code?: string }) => error.code ?? 'another',
-  )
 const storedKeys = async () => (await house.parts.objectStore.list({ prefix: '', limit: 1_000 })).map(({ key }) => key)
 const signal = new AbortController().signal
 const erase = (file_id: string, query: { members?: boolean } = {}) =>

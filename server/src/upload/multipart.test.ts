@@ -2,8 +2,8 @@ import { Busboy } from '@fastify/busboy'
 import fc from 'fast-check'
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { Problem } from '../platform/problem.ts'
 import { boundaryOf, readForm } from './multipart.ts'
+import { codeOf } from '../testing/problem-code.ts'
 
 interface ReadPart {
   name: string
@@ -31,12 +31,6 @@ async function* inPieces(bytes: Buffer, sizes: readonly number[]): AsyncGenerato
 }
 
 const whole = (bytes: Buffer | string): AsyncGenerator<Buffer> => inPieces(Buffer.from(bytes), [1 << 30])
-
-const codeOf = async (reading: Promise<unknown>): Promise<string> =>
-  reading.then(
-    () => 'none',
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  )
 
 const form = (...parts: string[]): string =>
   `${parts.map((part) => `--B\r\nContent-Disposition: form-data; ${part}\r\n`).join('')}--B--\r\n`

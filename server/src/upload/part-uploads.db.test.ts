@@ -10,6 +10,7 @@ import { decodeId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 import { findObject } from '../storage/object.sql.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { codeOf } from '../testing/problem-code.ts'
 import {
   contextOf,
   createUploadHouse,
@@ -85,12 +86,6 @@ async function newClient(options: Partial<UploadHouseOptions> = {}, limits: Reco
 
 const pieceOf = (content: Buffer, part: { offset_bytes: number; size_bytes: number }): Buffer =>
   content.subarray(part.offset_bytes, part.offset_bytes + part.size_bytes)
-
-const codeOf = async (doing: Promise<unknown>): Promise<string> =>
-  doing.then(
-    () => 'none',
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  )
 
 const content = randomBytes(5 * partSizeBytes + 1_234)
 const sha256 = createHash('sha256').update(content).digest('hex')

@@ -12,6 +12,7 @@ import type { RequestContext, StreamAnswer } from '../platform/routes.ts'
 import { findObject } from '../storage/object.sql.ts'
 import { createMemoryStore } from '../storage/testing/memory-store.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { codeOf } from '../testing/problem-code.ts'
 import {
   contextOf,
   createUploadHouse,
@@ -82,12 +83,6 @@ async function newClient(options: Partial<UploadHouseOptions> = {}, limits: Reco
   const tenantId = await newTenant(test.database, limits)
   return { place, tenantId, client: clientOf(place, tenantId) }
 }
-
-const codeOf = async (doing: Promise<unknown>): Promise<string> =>
-  doing.then(
-    () => 'none',
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  )
 
 async function* inPieces(content: Buffer, pieceBytes: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < content.length; at += pieceBytes) yield content.subarray(at, at + pieceBytes)

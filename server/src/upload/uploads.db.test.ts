@@ -11,6 +11,7 @@ import { createMemoryStore } from '../storage/testing/memory-store.ts'
 import { toTenantLimits } from '../tenants/limits.ts'
 import { createQuota, type TenantRoom } from '../tenants/quota.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { codeOf } from '../testing/problem-code.ts'
 import {
   contextOf,
   createUploadHouse,
@@ -56,12 +57,6 @@ async function upload(
   // Uploads answer JSON.
   return (await routes.uploadFile({ params: undefined, query: undefined, body: undefined }, context)) as UploadResult
 }
-
-const codeOf = async (uploading: Promise<unknown>): Promise<string> =>
-  uploading.then(
-    () => 'none',
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  )
 
 /** Everything that an upload could have left behind. */
 async function tracesOf(tenantId: number, { objects }: House) {

@@ -14,10 +14,10 @@ import ssh2 from 'ssh2'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { ImportSourceResource } from '@millrace/contract'
 import { decodeId } from '../../platform/ids.ts'
-import { Problem } from '../../platform/problem.ts'
 import { parseS3Url } from '../../storage/s3-url.ts'
 import { newBucketUrl, removeBucket, s3Servers } from '../../storage/testing/s3-servers.ts'
 import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
+import { codeOf } from '../../testing/problem-code.ts'
 import { contextOf, createUploadHouse, newTenant, type UploadHouseOptions } from '../testing/upload-house.ts'
 import { createAddressRules } from './address-rules.ts'
 
@@ -76,12 +76,6 @@ async function newClient(options: Partial<UploadHouseOptions> = {}) {
   }
   return client
 }
-
-const codeOf = async (doing: Promise<unknown>): Promise<string> =>
-  doing.then(
-    () => 'none',
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  )
 
 const sha256Of = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex')
 

@@ -9,9 +9,9 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import type { UploadResource } from '@millrace/contract'
 import { usageOf } from '../../files/testing/catalogue.ts'
 import { decodeId } from '../../platform/ids.ts'
-import { Problem } from '../../platform/problem.ts'
 import { findObject } from '../../storage/object.sql.ts'
 import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
+import { codeOf } from '../../testing/problem-code.ts'
 import { contextOf, createUploadHouse, newTenant, type UploadHouseOptions } from '../testing/upload-house.ts'
 import { createAddressRules } from './address-rules.ts'
 
@@ -78,12 +78,6 @@ async function newClient(options: Partial<UploadHouseOptions> = {}, limits: Reco
     },
   }
 }
-
-const codeOf = async (doing: Promise<unknown>): Promise<string> =>
-  doing.then(
-    () => 'none',
-    (error: unknown) => (error instanceof Problem ? error.code : String(error)),
-  )
 
 const content = randomBytes(1_000_000)
 const sha256 = createHash('sha256').update(content).digest('hex')
