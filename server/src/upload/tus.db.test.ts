@@ -1,7 +1,6 @@
 // tus 1.0 by its header fields, as a client would use them, and as one that lies, breaks off or vanishes would.
 
 import { createHash, randomBytes } from 'node:crypto'
-import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { UploadResource } from '@millrace/contract'
 import { usageOf } from '../files/testing/catalogue.ts'
@@ -9,7 +8,6 @@ import { systemClock } from '../platform/clock.ts'
 import { decodeId } from '../platform/ids.ts'
 import { Problem } from '../platform/problem.ts'
 import type { RequestContext, StreamAnswer } from '../platform/routes.ts'
-import { findObject } from '../storage/object.sql.ts'
 import { createMemoryStore } from '../storage/testing/memory-store.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { codeOf } from '../testing/problem-code.ts'
@@ -68,11 +66,7 @@ function clientOf(place: House, tenantId: number) {
     /** The content of the file that an upload has become. */
     async fileOf(uploadId: string): Promise<Buffer> {
       const { result } = await client.get(uploadId)
-      const { rows } = await test.database.query<{ object_id: string }>('select object_id from file where id = $1', [
-        decodeId('file', result!.file_id),
-      ])
-      const object = await findObject(test.database, rows[0]!.object_id)
-      return buffer(await place.vault.read(object!))
+      return place.contentOf(result!.file_id)
     },
   }
   return client

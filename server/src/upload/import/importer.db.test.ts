@@ -4,12 +4,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { UploadResource } from '@millrace/contract'
 import { usageOf } from '../../files/testing/catalogue.ts'
 import { decodeId } from '../../platform/ids.ts'
-import { findObject } from '../../storage/object.sql.ts'
 import { createTestDatabase, type TestDatabase } from '../../testing/database.ts'
 import { codeOf } from '../../testing/problem-code.ts'
 import { contextOf, createUploadHouse, newTenant, type UploadHouseOptions } from '../testing/upload-house.ts'
@@ -70,12 +68,7 @@ async function newClient(options: Partial<UploadHouseOptions> = {}, limits: Reco
       }
       return this.get(uploadId)
     },
-    async contentOf({ result }: UploadResource): Promise<Buffer> {
-      const { rows } = await test.database.query<{ object_id: string }>('select object_id from file where id = $1', [
-        decodeId('file', result!.file_id),
-      ])
-      return buffer(await place.vault.read((await findObject(test.database, rows[0]!.object_id))!))
-    },
+    contentOf: ({ result }: UploadResource) => place.contentOf(result!.file_id),
   }
 }
 

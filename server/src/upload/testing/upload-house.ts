@@ -2,11 +2,12 @@
 
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import { insertTestTenant } from '../../files/testing/catalogue.ts'
 import { systemClock, type Clock } from '../../platform/clock.ts'
 import type { Database } from '../../platform/database.ts'
 import { createIdempotency } from '../../platform/idempotency.ts'
-import { encodeId, systemIds, type RowId } from '../../platform/ids.ts'
+import { decodeId, encodeId, systemIds, type RowId } from '../../platform/ids.ts'
 import { silentLog } from '../../platform/log.ts'
 import { Problem } from '../../platform/problem.ts'
 import type { RequestContext } from '../../platform/routes.ts'
@@ -14,6 +15,7 @@ import type { WakeTopic } from '../../platform/wake.ts'
 import type { JobSubmission, SubmittedJob } from '../../processing/submission.ts'
 import { createVault } from '../../storage/encrypted-vault.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
+import { findObject } from '../../storage/object.sql.ts'
 import { createTenantSecrets } from '../../storage/tenant-secret.ts'
 import { createMemoryKeyRing } from '../../storage/testing/memory-key-ring.ts'
 import { createMemoryStore } from '../../storage/testing/memory-store.ts'
@@ -138,6 +140,13 @@ export function createUploadHouse(options: UploadHouseOptions) {
   return {
     objects: memory.objects,
     vault,
+    /** What the newest version of a file holds. */
+    async contentOf(fileId: string): Promise<Buffer> {
+      const { rows } = await database.query<{ object_id: string }>('select object_id from file where id = $1', [
+        decodeId('file', fileId),
+      ])
+      return buffer(await vault.read((await findObject(database, rows[0]!.object_id))!))
+    },
     woken,
     quota,
     idempotency,
