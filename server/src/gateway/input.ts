@@ -19,8 +19,8 @@ const errorsCountMax = 20
 /**
  * Compiles the schemas of an operation once. Text of a query becomes the number that its schema asks for, and a parameter
  * that the operation does not have is refused: a filter that is misspelled would give everything. Bodies are taken as they
- * are, but for text that no column holds. Throws Problem('not_found') for a path that cannot name anything, so that malformed ids answer
- * like missing ones, and Problem('invalid_request') with the faulty places for the rest.
+ * are, but for text that no column holds. Throws Problem('not_found') for a path that cannot name anything, so that malformed
+ * ids answer like missing ones, and Problem('invalid_request') with the faulty places for the rest.
  */
 export function createInputParser(operation: Operation): InputParser {
   const params = operation.params && Compile(operation.params)
