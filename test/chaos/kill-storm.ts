@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Client, DoctorReport, JobResource, JobSummary, UploadResult } from '@millrace/contract'
-import { forEachAtOnce, formOf, until, untilEnded } from '../e2e/jobs.ts'
+import { forEachAtOnce, formOf, patiently, until, untilEnded } from '../e2e/jobs.ts'
 import { openHouse, type House, type HouseOptions } from '../e2e/house.ts'
 import { listStoredObjects } from '../e2e/stored-objects.ts'
 import * as images from '../fixtures/images.ts'
@@ -59,7 +59,7 @@ export async function runKillStorm(options: StormOptions): Promise<StormResult> 
     report(`${accepted.size} uploads acknowledged, ${killsCount} kills; waiting for the end of every job`)
     const jobs: JobResource[] = []
     await forEachAtOnce([...accepted.values()], uploadsAtOnce, async ({ job_id: jobId }) => {
-      jobs.push(await untilEnded(house.client, jobId, endDeadlineMs))
+      jobs.push(await patiently(() => untilEnded(house.client, jobId, endDeadlineMs)))
     })
     return await examine(house, { jobs, seed, killsCount, filesCount })
   } catch (error) {
@@ -136,7 +136,8 @@ async function killAtRandom({ house, random, killsCount, report, progress, isAll
 async function listAllJobs(client: Client): Promise<JobSummary[]> {
   const jobs: JobSummary[] = []
   for (let cursor: string | undefined; ;) {
-    const page = await client.call('listJobs', { query: { limit: 200, ...(cursor !== undefined && { cursor }) } })
+    const query = { limit: 200, ...(cursor !== undefined && { cursor }) }
+    const page = await patiently(() => client.call('listJobs', { query }))
     jobs.push(...page.items)
     if (page.next_cursor === null) return jobs
     cursor = page.next_cursor
@@ -162,7 +163,7 @@ async function examine(house: House, { jobs, seed, killsCount, filesCount }: Exa
     if (new Set(job.output_files).size !== job.output_files.length) faults.push(`${job.job_id} has an output twice`)
   }
   faults.push(...(await findUnequal(client, jobs)))
-  const doctor = await client.call('getDoctorReport', {})
+  const doctor = await patiently(() => client.call('getDoctorReport', {}))
   for (const { severity, code, detail } of doctor.findings)
     if (severity === 'error') faults.push(`doctor: ${code}: ${detail}`)
   if (doctor.jobs.inputs !== filesCount) faults.push(`the doctor counts ${doctor.jobs.inputs} inputs`)
@@ -187,7 +188,7 @@ async function findUnequal(client: Client, jobs: readonly JobResource[]): Promis
     shapes.set(kind, known)
     if (names !== known) faults.push(`${job.job_id} of ${job.file_name} has ${names} where others have ${known}`)
     for (const output of job.outputs) {
-      const answer = await client.fetchPath(output.download_url)
+      const answer = await patiently(() => client.fetchPath(output.download_url))
       const sha256 = createHash('sha256')
         .update(new Uint8Array(await answer.arrayBuffer()))
         .digest('hex')

@@ -59,6 +59,18 @@ export async function runFile(
   return untilEnded(client, jobId)
 }
 
+/** Again and again while the server asks to wait: thousands of things are asked after with one key. */
+export async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof ApiProblem) || error.retryAfterMs === undefined) throw error
+      await delay(error.retryAfterMs)
+    }
+  }
+}
+
 export async function readOutput(client: Client, output: OutputResource): Promise<Buffer> {
   const response = await client.fetchPath(output.download_url)
   return Buffer.from(await response.arrayBuffer())

@@ -5,10 +5,9 @@
 import { readdir } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { ApiProblem } from '@millrace/contract'
 import { openHouse, type House, type HouseOptions } from '../e2e/house.ts'
-import { forEachAtOnce, untilEnded } from '../e2e/jobs.ts'
+import { forEachAtOnce, patiently, untilEnded } from '../e2e/jobs.ts'
 import { projectFolder } from '../e2e/server-child.ts'
 import { listStoredObjects } from '../e2e/stored-objects.ts'
 import { hostileMark, hostileNames } from '../fixtures/hostile-names.ts'
@@ -75,18 +74,6 @@ export async function proveNames(options: { count: number; seed: number; house: 
     return report
   } finally {
     await house.close()
-  }
-}
-
-/** Again and again while the server asks to wait: thousands of files are asked after with one key. */
-async function patiently<T>(work: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!(error instanceof ApiProblem) || error.retryAfterMs === undefined) throw error
-      await pause(error.retryAfterMs)
-    }
   }
 }
 
