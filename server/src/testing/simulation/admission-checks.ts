@@ -8,7 +8,7 @@ import { isFlying } from './engine-rows.ts'
 
 /**
  * What others may be served, in expected worker time by its weight, while a tenant waits with free room: a turn of each of
- * them, by their weights, and what was picked before it came. Twice of what deficit round robin promises here.
+ * them, by their weights. More than twice of what deficit round robin promises here.
  */
 const starvedCostMs = 30_000
 
@@ -50,9 +50,14 @@ export function createAdmissionChecks(
       const { runningMax = Infinity, weight = 1, startsPerSecond = null } = tables.tenants.get(tenantId ?? 0) ?? {}
       // Whether it could have had its turn is then a matter of its rate.
       if ((flying.get(tenantId ?? 0) ?? 0) >= runningMax || startsPerSecond !== null) continue
+      const servedMs = waitingCostMs.get(key)
+      if (servedMs === undefined) {
+        waitingCostMs.set(key, 0) // These may have been picked before it came.
+        continue
+      }
       const others = admitted.filter((task) => task.lane === lane && task.tenantId !== tenantId)
       const costMs = others.reduce((sum, task) => sum + task.costMs, 0) * weight
-      const waitedMs = (waitingCostMs.get(key) ?? 0) + costMs
+      const waitedMs = servedMs + costMs
       waitingCostMs.set(key, waitedMs)
       expect(
         waitedMs <= starvedCostMs,
