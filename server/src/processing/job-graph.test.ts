@@ -107,6 +107,25 @@ describe('the graph of a job', () => {
     expect(graph.job.state).toBe('completed_with_errors')
   })
 
+  it('does not take what was cancelled in the middle of a fan-out for work that is done', () => {
+    const steps: Steps = {
+      receive: { uses: 'collect.x' },
+      parts: { uses: 'transform.x', needs: ['receive'], each: 'receive' },
+      tag: { uses: 'index.x', needs: ['receive'] },
+    }
+    const graph = graphOf(steps, 'continue')
+    pass(graph)
+    graph.startStep('parts', 2)
+    graph.endTask('parts', 'succeeded')
+    graph.endTask('parts', 'cancelled')
+    graph.startStep('tag', 1)
+    graph.endTask('tag', 'dead', problem)
+    graph.endSteps()
+    graph.conclude()
+    expect(graph.step('parts').state).toBe('cancelled')
+    expect(graph.job.state).toBe('failed')
+  })
+
   it('goes on with the part of a fan-out that went well', () => {
     const graph = graphOf(
       {

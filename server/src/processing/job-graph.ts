@@ -116,10 +116,15 @@ export class JobGraph {
     return step.state === 'skipped' && this.definitionOf(name).needs.some((need) => this.isBroken(need))
   }
 
-  /** A fanned-out step of which some tasks went well, in a pipeline that goes on after failures. */
+  /** A fanned-out step that failed and of which some tasks went well, in a pipeline that goes on after failures. */
   #isPartial(step: EngineStep): boolean {
     const fansOut = this.definitionOf(step.name).each !== undefined
-    return fansOut && this.definition.on_failure === 'continue' && step.tasksFailed < step.tasksTotal
+    return (
+      step.state === 'failed' &&
+      fansOut &&
+      this.definition.on_failure === 'continue' &&
+      step.tasksFailed < step.tasksTotal
+    )
   }
 
   /** A task of the step left its open states. */
