@@ -10,7 +10,7 @@ import { toDefinition } from '../../src/processing/testing/test-rows.ts'
 import type { TaskAssignment } from '../../src/processing/task.ts'
 import { createBullmqQueue } from '../../src/queue/bullmq.ts'
 import { createPgQueue } from '../../src/queue/pg.ts'
-import { createSlots } from '../../src/worker/slots.ts'
+import { createSlots, reportsAheadMax, shortMs } from '../../src/worker/slots.ts'
 import type { OpenSide, Side, SideOptions } from './side.ts'
 
 export type QueueKind = 'in-process' | 'pg' | 'bullmq'
@@ -59,11 +59,7 @@ export const addSlots = (house: EngineHouse, slots: number) =>
     [slots],
   )
 
-/** As in worker/task-loop.ts. */
-const shortMs = 10
-const reportsAheadMax = 1000
-
-/** Takes tasks as a worker does, until stopped. */
+/** Takes tasks as worker/task-loop.ts does, until stopped. */
 export function startSlots(
   house: EngineHouse,
   slotsCount: number,

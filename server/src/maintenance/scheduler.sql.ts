@@ -1,4 +1,5 @@
 import type { Sql } from '../platform/database.ts'
+import type { HeldTaskRow } from '../processing/task.sql.ts'
 import type { AdmitOrder, Leadership, UnfinishedJob } from './scheduler-store.ts'
 
 /** One statement, on the database's clock: renewed by its owner, taken over when it is over. */
@@ -121,15 +122,7 @@ export async function expireLeases(sql: Sql, which: 'dispatched' | 'all'): Promi
   return rowCount
 }
 
-export interface EndedTaskRow {
-  id: number
-  lease_epoch: number
-  tenant_id: number
-  job_id: number
-  step: string
-  ordinal: number
-  attempt: number
-  attempts_max: number
+export interface EndedTaskRow extends HeldTaskRow {
   lost_count: number
   backoff: { initial_ms: number; max_ms: number }
 }

@@ -2,7 +2,7 @@ import { retryConflicts, type Database } from '../platform/database.ts'
 import { deleteOldKeys } from '../platform/idempotency.sql.ts'
 import type { EndedTask } from '../processing/settlement.ts'
 import { orderedPlans, pinPlans } from '../processing/pinned-plans.sql.ts'
-import { startTasks, toClaimedTasks } from '../processing/task.sql.ts'
+import { startTasks, toClaimedTasks, toHeldTask } from '../processing/task.sql.ts'
 import * as statements from './scheduler.sql.ts'
 import type { AdmittedTask, SchedulerStore } from './scheduler-store.ts'
 
@@ -73,14 +73,4 @@ const toAdmitted = (row: Omit<statements.AdmittedRow, 'is_part'>, isPart: boolea
   isPart,
 })
 
-const toEndedTask = (row: statements.EndedTaskRow): EndedTask => ({
-  taskId: row.id,
-  epoch: row.lease_epoch,
-  tenantId: row.tenant_id,
-  jobId: row.job_id,
-  step: row.step,
-  ordinal: row.ordinal,
-  attempt: row.attempt,
-  attemptsMax: row.attempts_max,
-  backoff: row.backoff,
-})
+const toEndedTask = (row: statements.EndedTaskRow): EndedTask => ({ ...toHeldTask(row), backoff: row.backoff })

@@ -20,8 +20,9 @@ import { toJobFile, type StepFileRow } from './job-file.sql.ts'
 import { taskOpenStates } from './states.ts'
 import type { TaskInput } from './task.ts'
 
-/** The place of a task among those in $1. */
-const place = 'width_bucket(t.id, $1::bigint[])'
+/** The place of a row's task among those in $1. */
+const placeOf = (alias: string): string => `width_bucket(${alias}.id, $1::bigint[])`
+const place = placeOf('t')
 const fenceCondition = `t.id = any($1::bigint[]) and t.lease_epoch = ($2::int[])[${place}]`
 const quoted = (states: readonly TaskState[]): string => states.map((state) => `'${state}'`).join(', ')
 
@@ -35,15 +36,20 @@ const fenceValues = (fences: readonly TaskFence[]): [number[], number[]] => [
   fences.map(({ epoch }) => epoch),
 ]
 
-export interface ClaimedTaskRow extends StepFileRow {
+/** A task in the hands of a worker. */
+export interface HeldTaskRow {
   id: number
   lease_epoch: number
   tenant_id: number
-  job_id: RowId<'job'>
+  job_id: number
   step: string
   ordinal: number
   attempt: number
   attempts_max: number
+}
+
+export interface ClaimedTaskRow extends HeldTaskRow, StepFileRow {
+  job_id: RowId<'job'>
   lane: number
   rank: number
   cost_ms: number
@@ -159,20 +165,25 @@ export async function startTasks(
 }
 
 export function toClaimedTasks(rows: readonly ClaimedTaskRow[]): ClaimedTask[] {
-  const ofJobs = new Map(rows.filter((row) => row.is_first).map((row) => [row.job_id as number, toOfJob(row)]))
+  const ofJobs = new Map(rows.filter((row) => row.is_first).map((row) => [row.job_id, toOfJob(row)]))
   return rows.map((row) => ({
-    taskId: row.id,
-    epoch: row.lease_epoch,
-    tenantId: row.tenant_id,
+    ...toHeldTask(row),
     jobId: row.job_id,
-    step: row.step,
-    ordinal: row.ordinal,
-    attempt: row.attempt,
-    attemptsMax: row.attempts_max,
     input: row.input,
     ...ofJobs.get(row.job_id)!, // Every job has a first.
   }))
 }
+
+export const toHeldTask = (row: HeldTaskRow) => ({
+  taskId: row.id,
+  epoch: row.lease_epoch,
+  tenantId: row.tenant_id,
+  jobId: row.job_id,
+  step: row.step,
+  ordinal: row.ordinal,
+  attempt: row.attempt,
+  attemptsMax: row.attempts_max,
+})
 
 const toOfJob = (row: ClaimedTaskRow): Pick<ClaimedTask, 'pipelineVersionId' | 'file'> => ({
   pipelineVersionId: row.pipeline_version_id,
@@ -207,7 +218,7 @@ export async function succeedTasks(sql: Sql, settlements: readonly SettlementTo<
        insert into task_result (task_id, tenant_id, job_id, step, ordinal, epoch, result, found_text, records_count, duration_ms)
        select d.id, d.tenant_id, d.job_id, d.step, d.ordinal, d.lease_epoch, ($3::text[])[r.at]::jsonb, ($4::text[])[r.at],
          ($5::bigint[])[r.at], ($6::int[])[r.at]
-       from done d cross join lateral (select width_bucket(d.id, $1::bigint[]) as at offset 0) r
+       from done d cross join lateral (select ${placeOf('d')} as at offset 0) r
      )
      select id from done`,
     [
@@ -252,9 +263,9 @@ export async function failTasks(
        returning t.id, t.tenant_id, t.lease_epoch, t.attempt, t.worker, t.problem, t.started_at, t.state
      ), attempts as (
        insert into task_attempt (task_id, tenant_id, epoch, attempt, worker, outcome, problem, started_at)
-       select e.id, e.tenant_id, ($9::int[])[width_bucket(e.id, $1::bigint[])],
+       select e.id, e.tenant_id, ($9::int[])[${placeOf('e')}],
          e.attempt + case when e.state = 'queued' then 1 else 0 end, e.worker,
-         ($8::text[])[width_bucket(e.id, $1::bigint[])], e.problem, e.started_at from ended e
+         ($8::text[])[${placeOf('e')}], e.problem, e.started_at from ended e
      )
      select id from ended`,
     [

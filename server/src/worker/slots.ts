@@ -1,5 +1,10 @@
 // The slots of a worker: so many tasks run at a time, the others wait in their order.
 
+/** A part of a fan-out that took so long was a short one; */
+export const shortMs = 10
+/** so many of their outcomes may be on their way while others are taken. */
+export const reportsAheadMax = 1_000
+
 export interface Slots {
   readonly busyCount: number
   /**

@@ -19,7 +19,7 @@ import type { TaskAssignment, TaskDesk, TaskOutcome } from '../processing/task.t
 import { stageNames, type ProblemCode } from '@millrace/contract'
 import type { InputSources } from './inputs.ts'
 import type { Sandbox } from './sandbox/sandbox.ts'
-import { createSlots } from './slots.ts'
+import { createSlots, reportsAheadMax, shortMs } from './slots.ts'
 import { idsOf, removeObjects, runTask, type StopReason, type TaskRun, type TaskRunDependencies } from './task-run.ts'
 
 export interface TaskLoopDependencies extends InputSources {
@@ -50,10 +50,6 @@ export interface TaskLoop extends Service {
 const heartbeatMsDefault = 3_000
 /** Between two heartbeats when wakes come one after the other: each that ends otherwise than well wakes. */
 const heartbeatMsMin = 200
-/** A part of a fan-out that took so long was a short one; */
-const shortMs = 10
-/** so many of their outcomes may be on their way while others are taken. */
-const reportsAheadMax = 1000
 const takeWaitMs = 20_000
 const takeRetryMs = 1_000
 const diskFullPauseMs = 30_000
