@@ -69,7 +69,7 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
 
   async function readSlots(): Promise<void> {
     const now = clock.monotonicMs()
-    if (now - slotsAtMs <= slotsMaxAgeMs) return
+    if (slots > 0 && now - slotsAtMs <= slotsMaxAgeMs) return
     slots = await store.countSlots()
     slotsAtMs = now
   }
