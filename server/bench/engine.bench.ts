@@ -12,7 +12,7 @@ import { startSide } from './engine/side-processes.ts'
 import type { SideName } from './engine/sides.ts'
 
 const slots = 50
-const latencySamples = 50
+const latencySamples = 100
 /** MILLRACE_BENCH_SIDES makes it shorter for a look: a pattern of the names of sides, or of: small tenant, shares, caps, fan-out. */
 const chosen = new RegExp(process.env['MILLRACE_BENCH_SIDES'] ?? '')
 

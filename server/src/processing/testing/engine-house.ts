@@ -102,6 +102,8 @@ export async function createEngineHouse(options: EngineHouseOptions = {}) {
   const engine = createEngine(deps)
   const submission = createJobSubmission({ ...deps, pipelines, clock })
   const control = createJobControl({ engine, wake })
+  /** By file. */
+  const objectIds = new Map<RowId<'file'>, string>()
   /** What objects hold, for those that are read. */
   const contents = new Map<string, Iterable<string | Uint8Array>>()
   const vault: Pick<Vault, 'read'> = {
@@ -190,6 +192,7 @@ export async function createEngineHouse(options: EngineHouseOptions = {}) {
          values ($1, 'data.csv', 'text/csv', 100, repeat('b', 64), 'quarantined', $2, 'system', '{"owner":"me"}')`,
         [tenantId, objectId],
       )
+      objectIds.set(fileId, objectId)
       await database.query(
         `insert into file_version (tenant_id, file_id, number, object_id, content_type, size_bytes, sha256, created_by)
          values ($1, $2, 1, $3, 'text/csv', 100, repeat('b', 64), 'system')`,
@@ -209,9 +212,7 @@ export async function createEngineHouse(options: EngineHouseOptions = {}) {
     },
 
     async submit(tenantId: number, fileId: RowId<'file'>, lane: 'interactive' | 'normal' | 'bulk' = 'normal') {
-      const { objectId } = (
-        await database.query<{ objectId: string }>('select object_id as "objectId" from file where id = $1', [fileId])
-      ).rows[0]!
+      const objectId = objectIds.get(fileId)!
       const job = await database.withTenant(tenantId, (tx) =>
         submission.submitJob(tx, {
           tenantId,
