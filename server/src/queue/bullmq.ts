@@ -127,6 +127,8 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
   async function fetchMany(pool: Pool, max: number): Promise<ReadyTask[]> {
     const worker = workerOf(pool)
     const jobs = pool.spare.splice(0, max)
+    // What was waited for is begun before it is asked whether there is more.
+    if (jobs.length > 0) return jobs.flat()
     for (let atOnce = 1; jobs.length < max; atOnce = Math.min(2 * atOnce, fetchesAtOnceMax)) {
       const count = Math.min(atOnce, max - jobs.length)
       const fetched = await redis.call(() => Promise.all(Array.from({ length: count }, () => fetchOne(worker, false))))
