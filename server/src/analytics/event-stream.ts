@@ -8,7 +8,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { EventResource } from '@millrace/contract'
-import type { Clock } from '../platform/clock.ts'
+import { endWait, type Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
 import { encodeId, type RowId } from '../platform/ids.ts'
 import type { Log } from '../platform/log.ts'
@@ -92,7 +92,7 @@ export function createEventStream({ database, wake, clock, log }: EventStreamDep
   }
 
   async function follow(signal: AbortSignal): Promise<void> {
-    const unlisten = wake.listen('outbox', () => woken.abort())
+    const unlisten = wake.listen('outbox', () => endWait(woken))
     while (!signal.aborted) {
       await clock.sleep(pollMs, AbortSignal.any([signal, woken.signal]))
       woken = new AbortController()

@@ -1,6 +1,6 @@
 // A duty: something that is looked after again and again, sooner when woken, for as long as this process leads.
 
-import type { Clock } from '../platform/clock.ts'
+import { endWait, type Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { Service } from '../platform/service.ts'
 import type { WakeBus, WakeTopic } from '../platform/wake.ts'
@@ -51,7 +51,7 @@ export function createDuty(options: DutyOptions): Service {
   return {
     name,
     async start(signal) {
-      for (const topic of topics) unlisten.push(wake.listen(topic, () => woken.abort()))
+      for (const topic of topics) unlisten.push(wake.listen(topic, () => endWait(woken)))
       done = run(AbortSignal.any([signal, stopping.signal]))
     },
     async stop(deadlineMs) {

@@ -1,4 +1,4 @@
-import type { Clock } from '../platform/clock.ts'
+import { endWait, type Clock } from '../platform/clock.ts'
 
 /**
  * Waiting for something to arrive without missing it: read `count`, look whether something is there, and wait from that
@@ -25,7 +25,7 @@ export function createBell(clock: Clock): Bell {
     async wait(count, { ms, signal }) {
       if (count !== rung || signal.aborted || ms <= 0) return
       const over = new AbortController()
-      const end = (): void => over.abort()
+      const end = (): void => endWait(over)
       waiting.add(end)
       signal.addEventListener('abort', end, { once: true })
       await clock.sleep(ms, over.signal)

@@ -2,7 +2,7 @@
 // what it has admitted and claimed for it in one. A task of another tenant then waits for the next free slot, and for no
 // ready queue; and its row is written once less.
 
-import type { Clock } from '../platform/clock.ts'
+import { endWait, type Clock } from '../platform/clock.ts'
 import type { WakeBus } from '../platform/wake.ts'
 
 export interface Taker {
@@ -61,7 +61,7 @@ export function createHandOut<Task>({ clock, wake }: { clock: Clock; wake: Pick<
       // Answered once, and in that moment no longer one who waits, or what is given then would be lost.
       takers.set(taker, (tasks) => {
         takers.delete(taker)
-        over.abort()
+        endWait(over)
         resolve([...tasks])
       })
       wake.wake('backlog')

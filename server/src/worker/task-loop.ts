@@ -8,7 +8,7 @@
 // Invariants: every task that was taken ends in exactly one report, or in none when its lease was lost; whatever was
 // stored for a task that did not end well is removed; no process of a task outlives it.
 
-import type { Clock } from '../platform/clock.ts'
+import { endWait, type Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Service } from '../platform/service.ts'
@@ -278,7 +278,7 @@ export function createTaskLoop(deps: TaskLoopDependencies): TaskLoop {
     busyCount,
     async start(signal) {
       signal.addEventListener('abort', () => stopping.abort(), { once: true })
-      unlisten = deps.wake.listen('cancel', () => woken.abort())
+      unlisten = deps.wake.listen('cancel', () => endWait(woken))
       background = Promise.all([takeTasks(), keepLeases()])
     },
     stop: (deadlineMs) => (stop ??= stopLoop(deadlineMs)),
