@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { partKeys, type PartKey, type PartState, type PartStates } from './parts.ts'
 import { chooseSuites, planSuite, suites } from './suites.ts'
@@ -17,6 +18,11 @@ const suite = (name: string) => {
   if (!found) throw new Error(`no suite ${name}`)
   return found
 }
+
+test('files of a suite are there, so that none is left out for a wrong name', () => {
+  const paths = suites.flatMap(({ files }) => files)
+  expect(paths.filter((file) => !existsSync(new URL(`../../${file}`, import.meta.url)))).toEqual([])
+})
 
 describe('choosing suites', () => {
   test('takes all without a word, and a group by its name', () => {
