@@ -31,6 +31,8 @@ export class SimulatedProcess {
   #wallOffsetMs: number
   readonly #monotonicOffsetMs: number
   readonly #listeners = new Map<WakeTopic, Set<() => void>>()
+  /** Those that sleep, and hear a signal meanwhile. */
+  readonly #asleep = new Set<{ signal: AbortSignal; end: () => void }>()
 
   readonly #onEnd: () => void
 
@@ -48,9 +50,16 @@ export class SimulatedProcess {
 
   crash(): void {
     if (this.isDead) return
-    this.isDead = true
+    this.end()
     this.#deps.history.note('crash', this.id)
     this.#onEnd()
+  }
+
+  /** Nothing of it goes on. Node keeps a signal that is made of others while somebody listens, and with it all of the process. */
+  end(): void {
+    this.isDead = true
+    for (const { signal, end } of this.#asleep) signal.removeEventListener('abort', end)
+    this.#asleep.clear()
   }
 
   freeze(ms: number): void {
@@ -83,9 +92,12 @@ export class SimulatedProcess {
         if (signal?.aborted) return resolve()
         const end = (): void => {
           timer.cancelled = true
+          if (sleeper !== undefined) this.#asleep.delete(sleeper)
           signal?.removeEventListener('abort', end)
           if (!this.isDead) resolve()
         }
+        const sleeper = signal && { signal, end }
+        if (sleeper !== undefined) this.#asleep.add(sleeper)
         const timer = this.after(ms, end)
         signal?.addEventListener('abort', end, { once: true })
       }),

@@ -103,8 +103,10 @@ export function createWorld(seed: number, { isTraced = false } = {}): World {
       if (isOver || history.violation !== undefined) return false
       if (time.eventsCount > eventsCountMax) history.violate('I2b', 'The history does not come to rest.')
       const goesOn = time.step() && !isOver && history.violation === undefined
-      if (!goesOn && history.violation === undefined) checker.checkEnd()
-      return goesOn
+      if (goesOn) return true
+      if (history.violation === undefined) checker.checkEnd()
+      house.end()
+      return false
     },
     result: () => ({
       hash: history.hash,
@@ -266,6 +268,7 @@ interface Api {
 
 interface House {
   startApi(): Api
+  end(): void
 }
 
 function createProcesses(shared: Shared) {
@@ -279,6 +282,9 @@ function createProcesses(shared: Shared) {
 
   return {
     tell,
+    end(): void {
+      for (const process of all) process.end()
+    },
     /** `onEnd`: it vanished, and somebody starts another one. */
     create(onEnd?: () => void): SimulatedProcess {
       const process: SimulatedProcess = new SimulatedProcess(++lastId, shared, () => {
@@ -432,7 +438,7 @@ function openCluster(shared: Shared): House {
     else void stop().then(() => process.crash())
   })
   processes.plague(faults.leaderFreezeEveryMs, () => random.pick(leaders).process.freeze(processes.freezeMs()))
-  return { startApi: () => startApi(shared, processes) }
+  return { startApi: () => startApi(shared, processes), end: () => processes.end() }
 }
 
 /** All in one process with the queue in it, that vanishes as a whole. */
@@ -451,5 +457,5 @@ function openOneProcess(shared: Shared): House {
   processes.plague(faults.workerCrashEveryMs, () => current.crash())
   processes.plague(faults.workerFreezeEveryMs, () => current.freeze(processes.freezeMs()))
   processes.plague(faults.clockJumpEveryMs, () => current.jumpClock(random.between(-1e7, 1e7)))
-  return { startApi: () => startApi(shared, processes) }
+  return { startApi: () => startApi(shared, processes), end: () => processes.end() }
 }
