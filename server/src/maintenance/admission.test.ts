@@ -16,6 +16,17 @@ const drain: ReadyQueue = {
   close: async () => {},
 }
 
+/** Nobody takes from it but the test. */
+function createFilling() {
+  let depth = 0
+  return {
+    ...drain,
+    depth: async () => depth,
+    push: async (_: number, tasks: readonly unknown[]) => void (depth += tasks.length),
+    takeOne: () => void (depth -= 1),
+  }
+}
+
 /** Of one tenant, who has so many tasks of 10 ms waiting. */
 async function openAdmission({ runningMax = 1_000_000, tasksCount = 100, queue = drain, slots = 0 } = {}) {
   const tenantId = 1
@@ -61,22 +72,26 @@ it('keeps a tenant’s cap even while it does not know how many workers there ar
 })
 
 it('reads the backlog again when the queue is less full, or after a while', async () => {
-  let depth = 0
-  const queue: ReadyQueue = {
-    ...drain,
-    depth: async () => depth,
-    push: async (_, tasks) => void (depth += tasks.length),
-  }
+  const queue = createFilling()
   const { admission, listedCount, pass } = await openAdmission({ queue, slots: 2 })
   const look = async () => ({ ...(await admission.admit()), listed: listedCount() })
   expect(await look()).toEqual({ count: 8, waiting: undefined, listed: 1 })
   expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 2 })
   expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 2 })
-  depth -= 1
+  queue.takeOne()
   expect(await look()).toEqual({ count: 1, waiting: undefined, listed: 3 })
   expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 4 })
   pass(50)
   expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 5 })
+})
+
+it('offers more as soon as the first worker has come', async () => {
+  const queue = createFilling()
+  const { store, admission } = await openAdmission({ queue })
+  expect((await admission.admit()).count).toBe(16)
+  store.seeWorker('worker_1', 10)
+  await admission.admit()
+  expect(await queue.depth()).toBe(depthTargetOf(10, 10))
 })
 
 test('each slot has two tasks before it, or as many short ones as it is done with in a moment', () => {

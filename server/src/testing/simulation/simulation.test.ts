@@ -1,9 +1,13 @@
 import { execFile } from 'node:child_process'
+import { getEventListeners } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { plantedBugs } from './planted-bugs.ts'
+import { chooseFaults } from './faults.ts'
+import { History } from './history.ts'
 import { createRandom } from './random.ts'
+import { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedTime } from './simulated-time.ts'
 import { mutate, smallBounds } from './variants.ts'
 
@@ -42,6 +46,20 @@ describe('simulated time', () => {
     expect(throws(7)).toEqual(throws(7))
     expect(throws(7)).not.toEqual(throws(8))
     expect(throws(2 ** 40 + 7)).not.toEqual(throws(7))
+  })
+})
+
+describe('a simulated process', () => {
+  it('hears of nothing any more when it has ended, so that it need not be kept', () => {
+    const random = createRandom(1)
+    const time = new SimulatedTime()
+    const history = new History(() => time.nowMs, { isTraced: false })
+    const process = new SimulatedProcess(1, { time, random, history, faults: chooseFaults(random) }, () => {})
+    const { signal } = new AbortController()
+    void process.clock.sleep(1_000, signal)
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    process.end()
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 })
 
