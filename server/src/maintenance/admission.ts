@@ -34,6 +34,7 @@ const admitCountMax = 1_000
 const tenantsCountMax = 10_000
 /** The cap of a tenant that has none; so many tasks are never in flight. */
 const uncapped = 1_000_000
+/** Once there are any: while no worker has been seen, each look asks for the first. */
 const slotsMaxAgeMs = 2_000
 /** A queue too full for tasks as long as those that waited is looked at anew after so long, for shorter ones that came. */
 const fullMaxAgeMs = 50
