@@ -44,7 +44,9 @@ async function openAdmission({ runningMax = 1_000_000, tasksCount = 100, queue =
   })
   if (slots > 0) store.seeWorker('worker_1', slots)
   const file = { tenantId, fileId: 1 as RowId<'file'>, pipelineVersionId: 1 }
-  await engine.transaction((tx) => tx.insertJob(newJob(file, { lane: 1, tasksCount })))
+  const submit = (count: number) =>
+    engine.transaction((tx) => tx.insertJob(newJob(file, { lane: 1, tasksCount: count })))
+  await submit(tasksCount)
   const leadership = await store.lead({ shard: 0, owner: 'us', epoch: undefined, leaseMs: 10_000 })
   let listedCount = 0
   const admission = createAdmission({
@@ -61,7 +63,14 @@ async function openAdmission({ runningMax = 1_000_000, tasksCount = 100, queue =
     pool: 0,
     dispatchLeaseMs: 10_000,
   })
-  return { tenantId, store, admission, listedCount: () => listedCount, pass: (ms: number) => void (nowMs += ms) }
+  return {
+    tenantId,
+    store,
+    admission,
+    submit,
+    listedCount: () => listedCount,
+    pass: (ms: number) => void (nowMs += ms),
+  }
 }
 
 it('keeps a tenant’s cap even while it does not know how many workers there are', async () => {
@@ -92,6 +101,23 @@ it('offers more as soon as the first worker has come', async () => {
   store.seeWorker('worker_1', 10)
   await admission.admit()
   expect(await queue.depth()).toBe(depthTargetOf(10, 10))
+})
+
+it('asks an empty queue how full it is only after it has offered something', async () => {
+  const queue = createFilling()
+  let askedCount = 0
+  const depth = (): Promise<number> => {
+    askedCount++
+    return queue.depth()
+  }
+  const { admission, submit } = await openAdmission({ queue: { ...queue, depth }, slots: 2, tasksCount: 0 })
+  for (let look = 0; look < 5; look++) await admission.admit()
+  expect(askedCount).toBe(1)
+  await submit(20)
+  expect(await admission.admit()).toEqual({ count: 8, waiting: undefined })
+  expect(askedCount).toBe(1)
+  expect(await admission.admit()).toEqual({ count: 0, waiting: 'room' })
+  expect(askedCount).toBe(2)
 })
 
 test('each slot has two tasks before it, or as many short ones as it is done with in a moment', () => {

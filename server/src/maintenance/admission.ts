@@ -8,7 +8,7 @@ import type { ClaimedTask } from '../processing/engine-store.ts'
 import { bunchMs } from '../queue/bunches.ts'
 import type { HandOut } from '../queue/hand-out.ts'
 import type { OfferedTask, ReadyQueue } from '../queue/ready-queue.ts'
-import { createFairShare, type Contender, type Pick } from './fair-share.ts'
+import { createFairShare, type Contender, type Pick, type Turn } from './fair-share.ts'
 import type { Leader } from './leader.ts'
 import type { AdmitOrder, AdmittedTask, BackloggedTenant, Leadership, SchedulerStore } from './scheduler-store.ts'
 
@@ -44,7 +44,7 @@ const intactMaxAgeMs = 1_000
 interface Room {
   /** For so many tasks of such a cost. */
   countOf(costMs: number): number
-  fill(picks: readonly Pick[], orders: readonly AdmitOrder[], leadership: Leadership): Promise<AdmittedTask[]>
+  fill(turns: readonly Turn[], orders: readonly AdmitOrder[], leadership: Leadership): Promise<AdmittedTask[]>
 }
 
 export interface Admission {
@@ -66,6 +66,8 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
    */
   const inFlightMax = new Map<number, number>()
   let countedEpoch: number | undefined
+  /** The epoch in which the queue was found empty and has got nothing since. Only the leader offers, so it still is. */
+  let emptyEpoch: number | undefined
   let handsOutParts = false
 
   async function readSlots(): Promise<void> {
@@ -73,6 +75,15 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     if (slots > 0 && now - slotsAtMs <= slotsMaxAgeMs) return
     slots = await store.countSlots()
     slotsAtMs = now
+  }
+
+  /** Asked only where something may lie in the queue: a task that comes alone to an idle engine waits for no answer. */
+  async function readDepth(queue: ReadyQueue): Promise<number> {
+    const epoch = leader.current()?.epoch
+    if (epoch !== undefined && epoch === emptyEpoch) return 0
+    const depth = await queue.depth(pool)
+    emptyEpoch = depth === 0 ? epoch : undefined
+    return depth
   }
 
   /** A transport that lost what it held is noticed at once instead of by leases that run out. */
@@ -124,7 +135,7 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
   async function findRoomIn(queue: ReadyQueue): Promise<Room | undefined> {
     await checkIntact(queue)
     await readSlots()
-    const depth = await queue.depth(pool)
+    const depth = await readDepth(queue)
     if (depth >= depthTargetOf(slots, 0)) return undefined
     const now = clock.monotonicMs()
     if (full !== undefined && depth >= full.depth && now - full.atMs < fullMaxAgeMs) return undefined
@@ -135,9 +146,10 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
         if (count <= 0) full = { depth, atMs: now }
         return count
       },
-      async fill(picks, orders, leadership) {
+      async fill(turns, orders, leadership) {
+        emptyEpoch = undefined
         const admitted = await remember(() => store.admit({ pool, orders, leaseMs: dispatchLeaseMs, leadership }))
-        if (admitted.length > 0) await queue.push(pool, inOrder(picks, admitted).map(toOffered))
+        if (admitted.length > 0) await queue.push(pool, inOrder(turns, admitted).map(toOffered))
         return admitted
       },
     }
@@ -152,11 +164,11 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
           handsOutParts
             ? Math.min(admitCountMax, taker.max * Math.max(1, Math.floor(bunchMs / Math.max(1, costMs))))
             : taker.max,
-        async fill(picks, orders, leadership) {
+        async fill(turns, orders, leadership) {
           const { worker, leaseMs } = taker
           const started = await remember(() => store.start({ pool, orders, leaseMs, worker, leadership }))
           if (started.length > 0) handsOutParts = started.every(({ isPart }) => isPart)
-          const inTurn = inOrder(picks, started)
+          const inTurn = inOrder(turns, started)
           handOut.give(
             pool,
             taker,
@@ -184,10 +196,10 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
       if (leadership.epoch !== countedEpoch) inFlightMax.clear()
       countedEpoch = leadership.epoch
       const contenders = await toContenders(backlog, count)
-      const picks = fairShare.pick(contenders, count)
-      if (picks.length === 0) return { count: 0, waiting: isForTokens(backlog) ? 'tokens' : 'room' }
-      const orders = toOrders(picks)
-      const admitted = await room.fill(picks, orders, leadership)
+      const turns = fairShare.pick(contenders, count)
+      if (turns.length === 0) return { count: 0, waiting: isForTokens(backlog) ? 'tokens' : 'room' }
+      const orders = toOrders(turns)
+      const admitted = await room.fill(turns, orders, leadership)
       charge(orders, admitted, contenders)
       return { count: admitted.length, waiting: undefined }
     },
@@ -225,11 +237,13 @@ const isForTokens = (backlog: readonly BackloggedTenant[]): boolean =>
 
 const keyOf = ({ lane, tenantId }: Pick): string => `${lane} ${tenantId}`
 
-function toOrders(picks: readonly Pick[]): AdmitOrder[] {
-  return [...Map.groupBy(picks, keyOf).values()].flatMap((same) => {
-    const [first] = same
-    return first === undefined ? [] : [{ ...first, count: same.length }]
-  })
+function toOrders(turns: readonly Turn[]): AdmitOrder[] {
+  const orders = new Map<string, AdmitOrder>()
+  for (const turn of turns) {
+    const order = orders.get(keyOf(turn))
+    orders.set(keyOf(turn), { ...turn, count: turn.count + (order?.count ?? 0) })
+  }
+  return [...orders.values()]
 }
 
 /** Only parts go in bunches: of others a worker goes on with what follows, and several at once would wait for its slots. */
@@ -240,13 +254,13 @@ const toOffered = ({ taskId, epoch, tenantId, costMs, isPart }: AdmittedTask): O
   ...(isPart && { costMs }),
 })
 
-/** As they were picked, turn by turn, and by rank within a tenant. */
-function inOrder<Task extends AdmittedTask>(picks: readonly Pick[], admitted: readonly Task[]): Task[] {
+/** Turn by turn as they were picked, and by rank within a tenant. */
+function inOrder<Task extends AdmittedTask>(turns: readonly Turn[], admitted: readonly Task[]): Task[] {
   const waiting = new Map(
     [...Map.groupBy(admitted, keyOf)].map(([key, tasks]) => [
       key,
       tasks.toSorted((a, b) => a.rank - b.rank || a.taskId - b.taskId),
     ]),
   )
-  return picks.flatMap((pick) => waiting.get(keyOf(pick))?.splice(0, 1) ?? [])
+  return turns.flatMap((turn) => waiting.get(keyOf(turn))?.splice(0, turn.count) ?? [])
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createFairShare, type Contender, type FairShare } from './fair-share.ts'
+import { createFairShare, type Contender, type FairShare, type Turn } from './fair-share.ts'
 
 const contender = (tenantId: number, more: Partial<Contender> = {}): Contender => ({
   lane: 1,
@@ -11,21 +11,19 @@ const contender = (tenantId: number, more: Partial<Contender> = {}): Contender =
 })
 
 /** Worker time that each got, by key, over many looks of little room. */
-function serve(
-  share: FairShare,
-  contenders: Contender[],
-  looks = 400,
-  key = (pick: { tenantId: number }) => pick.tenantId,
-) {
+function serve(share: FairShare, contenders: Contender[], looks = 400, key = (turn: Turn) => turn.tenantId) {
   const costs = new Map(contenders.map((each) => [`${each.lane} ${each.tenantId}`, each.costMs]))
   const got = new Map<number, number>()
   for (let look = 0; look < looks; look++) {
-    for (const pick of share.pick(contenders, 7)) {
-      got.set(key(pick), (got.get(key(pick)) ?? 0) + (costs.get(`${pick.lane} ${pick.tenantId}`) ?? 0))
+    for (const turn of share.pick(contenders, 7)) {
+      const costMs = costs.get(`${turn.lane} ${turn.tenantId}`) ?? 0
+      got.set(key(turn), (got.get(key(turn)) ?? 0) + turn.count * costMs)
     }
   }
   return got
 }
+
+const countOf = (turns: readonly Turn[]): number => turns.reduce((sum, { count }) => sum + count, 0)
 
 const jain = (values: number[]): number =>
   values.reduce((sum, value) => sum + value, 0) ** 2 /
@@ -59,21 +57,29 @@ describe('fair shares', () => {
   it('serve a newcomer at once, however long others have waited', () => {
     const share = createFairShare()
     serve(share, [contender(1), contender(2)])
-    const picks = share.pick([contender(1), contender(2), contender(3)], 3)
-    expect(picks.map(({ tenantId }) => tenantId)).toContain(3)
+    const turns = share.pick([contender(1), contender(2), contender(3)], 3)
+    expect(turns.map(({ tenantId }) => tenantId)).toContain(3)
   })
 
   it('never go beyond what a tenant may have under way, in all lanes together', () => {
-    const picks = createFairShare().pick(
+    const turns = createFairShare().pick(
       [contender(1, { free: 3 }), contender(1, { lane: 2, free: 3 }), contender(2)],
       50,
     )
-    expect(picks.filter(({ tenantId }) => tenantId === 1).length).toBe(3)
-    expect(picks.length).toBe(50)
+    expect(countOf(turns.filter(({ tenantId }) => tenantId === 1))).toBe(3)
+    expect(countOf(turns)).toBe(50)
   })
 
   it('end when nobody may have more', () => {
-    expect(createFairShare().pick([contender(1, { free: 0 }), contender(2, { free: 2 })], 50).length).toBe(2)
+    expect(countOf(createFairShare().pick([contender(1, { free: 0 }), contender(2, { free: 2 })], 50))).toBe(2)
+  })
+
+  it('tell what one tenant gets in a row as one turn', () => {
+    const share = createFairShare()
+    expect(share.pick([contender(1)], 50)).toEqual([{ lane: 1, tenantId: 1, count: 50 }])
+    const both = share.pick([contender(1, { costMs: 10 }), contender(2, { costMs: 30 })], 8)
+    expect(countOf(both)).toBe(8)
+    expect(both.every(({ tenantId }, index) => tenantId !== both[index + 1]?.tenantId)).toBe(true)
   })
 
   it('reserve a share of the time for each lane', () => {
@@ -96,11 +102,11 @@ describe('fair shares', () => {
     let first = 0
     let second = 0
     for (let look = 0; look < 500; look++) {
-      for (const pick of share.pick(contenders, 4)) {
-        if (pick.tenantId === 1) {
-          first += 1
-          share.correct(pick, 300) // Each cost 400 instead of 100.
-        } else second += 1
+      for (const turn of share.pick(contenders, 4)) {
+        if (turn.tenantId === 1) {
+          first += turn.count
+          share.correct(turn, turn.count * 300) // Each cost 400 instead of 100.
+        } else second += turn.count
       }
     }
     expect(second / first).toBeCloseTo(4, 0)

@@ -17,9 +17,14 @@ export interface Pick {
   tenantId: number
 }
 
+/** So many tasks, one after the other. */
+export interface Turn extends Pick {
+  count: number
+}
+
 export interface FairShare {
-  /** Whose turn it is, task by task, for so much room. What was picked is charged at once. */
-  pick(contenders: readonly Contender[], room: number): Pick[]
+  /** Whose turn it is, turn by turn, for so many tasks in all. What was picked is charged at once. */
+  pick(contenders: readonly Contender[], room: number): Turn[]
   /** Corrects a charge by what came of it: the true cost of tasks, or that there was none. */
   correct(pick: Pick, differenceMs: number): void
   /** A tenant without queued tasks keeps no credit; what it owes, it owes. */
@@ -74,9 +79,11 @@ export function createFairShare(): FairShare {
       const isFree = ({ contender }: Entry): boolean => (free.get(contender.tenantId) ?? 0) > 0
       const open = new Set(rings.keys())
       wakeLanes(served, [...open])
-      const picks: Pick[] = []
-      while (picks.length < room && open.size > 0) {
-        const lane = [...open].reduce((best, each) => ((served[each] ?? 0) < (served[best] ?? 0) ? each : best))
+      const turns: Turn[] = []
+      let turn: Turn | undefined
+      let left = room
+      while (left > 0 && open.size > 0) {
+        const lane = leastServed(served, open)
         const ring = rings.get(lane)
         const entry = ring && takeTurn(ring, isFree)
         if (ring === undefined || entry === undefined) {
@@ -89,14 +96,16 @@ export function createFairShare(): FairShare {
         if (entry.deficitMs <= 0) ring.at = (ring.at + 1) % ring.entries.length
         free.set(tenantId, (free.get(tenantId) ?? 0) - 1)
         served[lane] = (served[lane] ?? 0) + costMs / (laneShares[lane] ?? 1)
-        picks.push({ lane, tenantId })
+        left--
+        if (turn?.lane === lane && turn.tenantId === tenantId) turn.count++
+        else turns.push((turn = { lane, tenantId, count: 1 }))
       }
       if (deficits.size > deficitsCountMax) deficits.clear()
       for (const [lane, { entries, at }] of rings) {
         for (const { key, deficitMs } of entries) deficits.set(key, deficitMs)
         next.set(lane, entries[at]?.contender.tenantId ?? 0)
       }
-      return picks
+      return turns
     },
     correct(pick, differenceMs) {
       const key = keyOf(pick)
@@ -108,6 +117,13 @@ export function createFairShare(): FairShare {
       if ((deficits.get(key) ?? 0) >= 0) deficits.delete(key)
     },
   }
+}
+
+/** Of several that have been served as much, the first. */
+function leastServed(served: readonly number[], lanes: Iterable<number>): number {
+  let [least = 0] = lanes
+  for (const lane of lanes) if ((served[lane] ?? 0) < (served[least] ?? 0)) least = lane
+  return least
 }
 
 /** The next in the round that has credit; when nobody has, all get as many rounds' worth as it takes. */

@@ -118,8 +118,8 @@ export async function createBullmqQueue(deps: BullmqQueueDependencies): Promise<
     const token = 'taken'
     const job = (await worker.getNextJob(token, { block })) as Job<JobData> | undefined
     if (job === undefined) return undefined
-    // Not waited for: when it fails, the stalled check removes the job.
-    void job.moveToCompleted('', token, false).catch(quiet)
+    // Not waited for, and after the claim has left: when it fails, the stalled check removes the job.
+    setImmediate(() => void job.moveToCompleted('', token, false).catch(quiet))
     return toTasks(job)
   }
 
