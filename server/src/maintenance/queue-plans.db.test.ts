@@ -13,7 +13,7 @@ import { pinPlans } from '../processing/pinned-plans.sql.ts'
 import * as task from '../processing/task.sql.ts'
 import type { TaskFence } from '../processing/engine-store.ts'
 import type { TaskInput } from '../processing/task.ts'
-import { countReady, takeReady } from '../queue/pg.sql.ts'
+import { countReady, offerAgain, takeReady } from '../queue/pg.sql.ts'
 import { createTestDatabase, testDatabaseUrl, type TestDatabase } from '../testing/database.ts'
 import { createPlanReader, type PlanFacts, type PlanReader } from '../testing/plans.ts'
 import * as scheduler from './scheduler.sql.ts'
@@ -139,6 +139,7 @@ const gates: Gate[] = [
     by: [byId, jobById, stepByJob, 'file by file_pkey', 'file_version by file_version_file_id_number_key'],
     run: (sql) => task.claimTasks(sql, { fences: dispatched, leaseMs: 60_000, worker: 'w' }),
   },
+  { name: 'offer again', by: [byId], run: (sql) => offerAgain(sql, dispatched) },
   { name: 'heartbeat', by: [byId, jobById], run: (sql) => task.extendLeases(sql, running, 60_000) },
   {
     name: 'settle with a result',

@@ -4,7 +4,7 @@ import { createLocalWakeBus } from '../platform/wake.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { createPgQueue } from './pg.ts'
 import { describeReadyQueue } from './ready-queue.contract.ts'
-import type { ReadyQueue } from './ready-queue.ts'
+import type { ReadyQueue, ReadyTask } from './ready-queue.ts'
 import { createTestTasks, type TestTasks } from './testing/dispatched.ts'
 
 let test: TestDatabase
@@ -43,6 +43,26 @@ it('hands a task out again at its next epoch, whatever stands in the row', async
   await tasks.admitAnew(101)
   expect(await queue.depth(101)).toBe(1)
   expect(await queue.take(101, { max: 5, waitMs: 0, signal })).toEqual([{ ...task, epoch: 2 }])
+})
+
+it('gives as many short parts as go in a bunch, and what is no part one by one, all in their order', async () => {
+  const parts = await tasks.dispatch(104, 30)
+  const whole = await tasks.dispatch(104, 6)
+  const idsOf = (dispatched: readonly ReadyTask[]) => [dispatched.map(({ taskId }) => taskId)]
+  const short = 'update task set cost_ms = 5'
+  await test.database.query(`${short} where id = any($1::bigint[])`, idsOf(parts))
+  await test.database.query(`${short}, ordinal = -id where id = any($1::bigint[])`, idsOf(whole))
+  const queue = open()
+  const counts: number[] = []
+  const taken: ReadyTask[] = []
+  for (const max of [4, 4, 4, 4, 4]) {
+    const some = await queue.take(104, { max, waitMs: 0, signal })
+    counts.push(some.length)
+    taken.push(...some)
+    expect(await queue.depth(104)).toBe(36 - taken.length)
+  }
+  expect(counts).toEqual([4, 16, 11, 4, 1])
+  expect(taken).toEqual([...parts, ...whole])
 })
 
 it('gives a task that was taken by a mark to the claim of the same epoch, once', async () => {
