@@ -379,7 +379,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('admitted-not-offered', 'What is admitted is not put into the ready queue.', [
     admission,
-    'if (admitted.length > 0) await queue.push(pool, inOrder(picks, admitted).map(toOffered))',
+    'if (admitted.length > 0) await queue.push(pool, inOrder(turns, admitted).map(toOffered))',
     '',
   ]),
   bug('two-leaders-admit', 'Whoever believes to lead admits.', [
