@@ -139,7 +139,7 @@ const gates: Gate[] = [
     by: [byId, jobById, stepByJob, 'file by file_pkey', 'file_version by file_version_file_id_number_key'],
     run: (sql) => task.claimTasks(sql, { fences: dispatched, leaseMs: 60_000, worker: 'w' }),
   },
-  { name: 'offer again', by: [byId], run: (sql) => offerAgain(sql, dispatched) },
+  { name: 'offer again', by: [byId, byReady], run: (sql) => offerAgain(sql, dispatched) },
   { name: 'heartbeat', by: [byId, jobById], run: (sql) => task.extendLeases(sql, running, 60_000) },
   {
     name: 'settle with a result',

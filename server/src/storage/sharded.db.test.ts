@@ -111,8 +111,9 @@ describe('Rebalancing', () => {
     })
     await expect(stopEarly).rejects.toThrow()
     const added = `files/${randomBytes(16).toString('hex')}`
-    contents.set(added, randomBytes(50))
-    await store.put(added, bodyOf(contents.get(added)!))
+    const content = randomBytes(50)
+    await store.put(added, bodyOf(content))
+    contents.set(added, content) // From here on it is looked up.
     await Promise.all([store.rebalance({ signal: never }), during().rebalance({ signal: never })])
     await lookups
 
