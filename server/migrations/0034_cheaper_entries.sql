@@ -30,7 +30,7 @@ create trigger object_key after insert on object referencing new table as entere
 create trigger upload_session_key after insert on upload_session referencing new table as entered
   for each statement execute function refuse_retired_key();
 
--- No statement is planned by what these hold; to unpack and sort thirty thousand of each took more than half of ANALYZE.
+-- No plan depends on what these hold; to unpack and sort thirty thousand of each took more than half of ANALYZE.
 alter table object alter store_key set statistics 0, alter sha256 set statistics 0, alter manifest set statistics 0,
   alter wrapped_key set statistics 0;
 alter table file alter sha256 set statistics 0, alter metadata set statistics 0, alter found set statistics 0,
