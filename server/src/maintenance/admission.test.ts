@@ -27,7 +27,7 @@ function createFilling() {
   }
 }
 
-/** Of one tenant, who has so many tasks of 10 ms waiting. */
+/** Of one tenant, who has so many tasks of 10 ms waiting, all parts of one fan-out but the first. */
 async function openAdmission({ runningMax = 1_000_000, tasksCount = 100, queue = drain, slots = 0 } = {}) {
   const tenantId = 1
   let nowMs = 0
@@ -46,7 +46,11 @@ async function openAdmission({ runningMax = 1_000_000, tasksCount = 100, queue =
   const file = { tenantId, fileId: 1 as RowId<'file'>, pipelineVersionId: 1 }
   const submit = (count: number) =>
     engine.transaction((tx) => tx.insertJob(newJob(file, { lane: 1, tasksCount: count })))
-  await submit(tasksCount)
+  if (tasksCount > 0) await submit(tasksCount)
+  /** Each the first task of a job of its own. */
+  const submitSingly = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index++) await submit(1)
+  }
   const leadership = await store.lead({ shard: 0, owner: 'us', epoch: undefined, leaseMs: 10_000 })
   let listedCount = 0
   const admission = createAdmission({
@@ -67,7 +71,7 @@ async function openAdmission({ runningMax = 1_000_000, tasksCount = 100, queue =
     tenantId,
     store,
     admission,
-    submit,
+    submitSingly,
     listedCount: () => listedCount,
     pass: (ms: number) => void (nowMs += ms),
   }
@@ -82,9 +86,10 @@ it('keeps a tenant’s cap even while it does not know how many workers there ar
 
 it('reads the backlog again when the queue is less full, or after a while', async () => {
   const queue = createFilling()
-  const { admission, listedCount, pass } = await openAdmission({ queue, slots: 2 })
+  const { admission, submitSingly, listedCount, pass } = await openAdmission({ queue, slots: 2, tasksCount: 0 })
+  await submitSingly(100)
   const look = async () => ({ ...(await admission.admit()), listed: listedCount() })
-  expect(await look()).toEqual({ count: 8, waiting: undefined, listed: 1 })
+  expect(await look()).toEqual({ count: 4, waiting: undefined, listed: 1 })
   expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 2 })
   expect(await look()).toEqual({ count: 0, waiting: 'room', listed: 2 })
   queue.takeOne()
@@ -100,7 +105,28 @@ it('offers more as soon as the first worker has come', async () => {
   expect((await admission.admit()).count).toBe(16)
   store.seeWorker('worker_1', 10)
   await admission.admit()
-  expect(await queue.depth()).toBe(depthTargetOf(10, 10))
+  expect(await queue.depth()).toBeGreaterThan(depthTargetOf(10, 20))
+})
+
+it('offers as many short parts of a fan-out as slots are done with in a moment, once it knows that they are parts', async () => {
+  const queue = createFilling()
+  const { admission } = await openAdmission({ queue, slots: 2, tasksCount: 1_000 })
+  for (let look = 0; look < 10; look++) {
+    await admission.admit()
+    queue.takeOne()
+  }
+  expect(await queue.depth()).toBe(depthTargetOf(2, 10) - 1)
+})
+
+it('offers two tasks for each slot of those that are followed by others, however short they are', async () => {
+  const queue = createFilling()
+  const { admission, submitSingly } = await openAdmission({ queue, slots: 2, tasksCount: 0 })
+  await submitSingly(100)
+  for (let look = 0; look < 10; look++) {
+    await admission.admit()
+    queue.takeOne()
+  }
+  expect(await queue.depth()).toBe(depthTargetOf(2, 500) - 1)
 })
 
 it('asks an empty queue how full it is only after it has offered something', async () => {
@@ -110,17 +136,17 @@ it('asks an empty queue how full it is only after it has offered something', asy
     askedCount++
     return queue.depth()
   }
-  const { admission, submit } = await openAdmission({ queue: { ...queue, depth }, slots: 2, tasksCount: 0 })
+  const { admission, submitSingly } = await openAdmission({ queue: { ...queue, depth }, slots: 2, tasksCount: 0 })
   for (let look = 0; look < 5; look++) await admission.admit()
   expect(askedCount).toBe(1)
-  await submit(20)
-  expect(await admission.admit()).toEqual({ count: 8, waiting: undefined })
+  await submitSingly(20)
+  expect(await admission.admit()).toEqual({ count: 4, waiting: undefined })
   expect(askedCount).toBe(1)
   expect(await admission.admit()).toEqual({ count: 0, waiting: 'room' })
   expect(askedCount).toBe(2)
 })
 
-test('each slot has two tasks before it, or as many short ones as it is done with in a moment', () => {
+test('each slot has two tasks before it, or as many short parts as it is done with in a moment', () => {
   expect(depthTargetOf(2, 500)).toBe(4)
   expect(depthTargetOf(50, 20)).toBe(100)
   expect(depthTargetOf(2, 10)).toBe(8)

@@ -25,7 +25,10 @@ export interface AdmissionDependencies {
 export const dispatchLeaseMsDefault = 30_000
 /** Ready tasks per worker slot: enough that no slot waits for admission, few enough that order still matters. */
 const depthPerSlot = 2
-/** Of short tasks more, as long as each slot has no more than so much expected work before it. */
+/**
+ * Of short parts of a fan-out more, as long as each slot has no more than so much expected work before it. Of other short
+ * tasks not: a worker goes on with what follows them, however long that takes.
+ */
 const workAheadMs = 40
 /** While no worker has been seen. */
 const depthUnseen = 16
@@ -68,7 +71,8 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
   let countedEpoch: number | undefined
   /** The epoch in which the queue was found empty and has got nothing since. Only the leader offers, so it still is. */
   let emptyEpoch: number | undefined
-  let handsOutParts = false
+  /** The share of parts of a fan-out among what was admitted of a tenant and lane last. */
+  const partShares = new Map<string, number>()
 
   async function readSlots(): Promise<void> {
     const now = clock.monotonicMs()
@@ -159,15 +163,11 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     const taker = handOut.waiting(pool)
     return (
       taker && {
-        // Whether what waits are parts of a fan-out is known by those before them.
         countOf: (costMs) =>
-          handsOutParts
-            ? Math.min(admitCountMax, taker.max * Math.max(1, Math.floor(bunchMs / Math.max(1, costMs))))
-            : taker.max,
+          Math.min(admitCountMax, taker.max * Math.max(1, Math.floor(bunchMs / Math.max(1, costMs)))),
         async fill(turns, orders, leadership) {
           const { worker, leaseMs } = taker
           const started = await remember(() => store.start({ pool, orders, leaseMs, worker, leadership }))
-          if (started.length > 0) handsOutParts = started.every(({ isPart }) => isPart)
           const inTurn = inOrder(turns, started)
           handOut.give(
             pool,
@@ -188,7 +188,7 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
       const backlog = await store.listBacklog(pool, tenantsCountMax)
       const [first] = backlog
       if (first === undefined) return { count: 0, waiting: undefined }
-      const roomCount = room.countOf(meanCostMsOf(backlog))
+      const roomCount = room.countOf(meanOf(backlog.map(slotMsOf)))
       if (roomCount <= 0) return { count: 0, waiting: 'room' }
       const count = Math.min(roomCount, first.poolStartsFree ?? roomCount)
       const leadership = leader.current()
@@ -205,6 +205,12 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     },
   }
 
+  /** How long a task keeps its slot, as far as that is known: whether the next one is a part is told by those before it. */
+  function slotMsOf({ lane, tenantId, costMs }: BackloggedTenant): number {
+    const partShare = partShares.get(keyOf({ lane, tenantId })) ?? 0
+    return partShare * costMs + (1 - partShare) * Math.max(costMs, workAheadMs / depthPerSlot)
+  }
+
   /** What was picked was charged by the next task's cost; now it is known what came. */
   function charge(
     orders: readonly AdmitOrder[],
@@ -213,8 +219,10 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
   ): void {
     const expected = new Map(contenders.map((each) => [keyOf(each), each.costMs]))
     const came = Map.groupBy(admitted, keyOf)
+    if (partShares.size + came.size > tenantsCountMax) partShares.clear()
     for (const order of orders) {
       const tasks = came.get(keyOf(order)) ?? []
+      if (tasks.length > 0) partShares.set(keyOf(order), meanOf(tasks.map(({ isPart }) => (isPart ? 1 : 0))))
       const costMs = tasks.reduce((sum, task) => sum + task.costMs, 0)
       fairShare.correct(order, costMs - order.count * (expected.get(keyOf(order)) ?? 0))
       if (tasks.length < order.count) fairShare.leave(order)
@@ -222,14 +230,14 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
   }
 }
 
-/** How many tasks of such a cost may lie in the ready queue. A task of another tenant waits for all of them. */
+/** How many tasks that keep a slot so long may lie in the ready queue. A task of another tenant waits for all of them. */
 export function depthTargetOf(slots: number, costMs: number): number {
   if (slots === 0) return depthUnseen
   return Math.min(admitCountMax, slots * Math.max(depthPerSlot, Math.floor(workAheadMs / Math.max(1, costMs))))
 }
 
-const meanCostMsOf = (backlog: readonly BackloggedTenant[]): number =>
-  backlog.reduce((sum, { costMs }) => sum + costMs, 0) / backlog.length
+/** Of one number at least. */
+const meanOf = (numbers: readonly number[]): number => numbers.reduce((sum, each) => sum + each, 0) / numbers.length
 
 /** Whether time alone brings the next start of all that wait. */
 const isForTokens = (backlog: readonly BackloggedTenant[]): boolean =>

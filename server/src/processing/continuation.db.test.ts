@@ -113,6 +113,20 @@ describe('a worker that has ended a task', () => {
     expect(await stateOf(jobId, 'third')).toBe('queued')
   })
 
+  it('leaves it there while its own tenant has a more urgent task that waits, queued or offered', async () => {
+    await submit()
+    const task = await take()
+    const urgent = await submit()
+    await house.database.query('update task set lane = 0 where job_id = $1', [urgent])
+    expect((await goOn(task)).next).toBeUndefined()
+    const second = await take()
+    await house.database.query(
+      `update task set state = 'dispatched', lease_until = now() + interval '1 minute' where job_id = $1`,
+      [urgent],
+    )
+    expect((await goOn(second)).next).toBeUndefined()
+  })
+
   it.each(['paused = true', 'running_max = 0', 'starts_per_second = 1000'])(
     'leaves it there when its own tenant has %s',
     async (change) => {

@@ -334,7 +334,8 @@ export async function listContinuing(sql: Sql, pool: number, wishes: readonly Co
        left join tenant_schedule s on s.tenant_id = w.tenant_id
      where not coalesce(s.paused, false) and s.starts_per_second is null
        and not exists (select from pool_schedule p where p.pool = $1 and (p.paused or p.starts_per_second is not null))
-       and not exists (select from task q where q.pool = $1 and q.state = 'dispatched' and q.tenant_id <> w.tenant_id)
+       and not exists (select from task q where q.pool = $1 and q.state = 'dispatched'
+         and (q.tenant_id <> w.tenant_id or q.lane < w.lane))
        and not exists (select from generate_series(0, 2) as l(lane) cross join lateral (
            (select q.id from task q where q.state = 'queued' and q.pool = $1 and q.lane = l.lane and q.tenant_id < w.tenant_id
             order by q.lane, q.tenant_id limit 1)

@@ -227,7 +227,7 @@ export function createMemoryStore(now: () => number, observe?: Observer): Memory
         const { paused = false, runningMax = Infinity, startsPerSecond = null } = tables.tenants.get(tenantId) ?? {}
         if (isHeld || paused || startsPerSecond !== null) return false
         const isBefore = (task: MemoryTask): boolean =>
-          task.tenantId === tenantId ? task.state === 'queued' && task.lane < lane : isWaiting(task)
+          isWaiting(task) && (task.tenantId !== tenantId || task.lane < lane)
         if (all.some(isBefore)) return false
         return all.filter((task) => task.tenantId === tenantId && isFlying(task)).length + count <= runningMax
       }

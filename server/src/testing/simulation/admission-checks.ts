@@ -73,13 +73,13 @@ export function createAdmissionChecks(
      * transaction holds waits no more, be it admitted or, in the one that asks, cancelled with its job.
      */
     continues: (wishes: readonly ContinuationWish[], allowed: ReadonlySet<number>): void => {
-      for (const { tenantId } of wishes) {
+      for (const { tenantId, lane } of wishes) {
         if (!allowed.has(tenantId)) continue
         const { runningMax = Infinity, startsPerSecond = null } = tables.tenants.get(tenantId) ?? {}
         const tasks = [...tables.tasks.rows.values()]
         const waiting = tasks.find(
           (task) =>
-            task.tenantId !== tenantId &&
+            (task.tenantId !== tenantId || task.lane < lane) &&
             ['queued', 'dispatched'].includes(task.state) &&
             !tables.tasks.locks.has(task.id),
         )

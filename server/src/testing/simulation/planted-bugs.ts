@@ -424,8 +424,13 @@ export const plantedBugs: readonly PlantedBug[] = [
   ]),
   bug('goes-on-before-others', 'A worker goes on with a tenant’s tasks while others wait.', [
     store,
-    "task.tenantId === tenantId ? task.state === 'queued' && task.lane < lane : isWaiting(task)",
-    "task.tenantId === tenantId && task.state === 'queued' && task.lane < lane",
+    'isWaiting(task) && (task.tenantId !== tenantId || task.lane < lane)',
+    'isWaiting(task) && task.tenantId === tenantId && task.lane < lane',
+  ]),
+  bug('goes-on-before-the-urgent', 'A worker goes on with a tenant’s tasks while more urgent ones of it wait.', [
+    store,
+    'isWaiting(task) && (task.tenantId !== tenantId || task.lane < lane)',
+    'isWaiting(task) && task.tenantId !== tenantId',
   ]),
   bug('goes-on-past-the-offered', 'A worker goes on with a tenant’s tasks while those of others are offered.', [
     store,
