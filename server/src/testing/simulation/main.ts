@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { runCommand, UsageError } from '../../../../test/harness/command-line.ts'
 import {
+  defaultSeed,
   help,
   options,
   readArguments,
@@ -41,7 +42,7 @@ async function runThreads(all: readonly ThreadOrders[], hear: (message: ThreadMe
 }
 
 async function playMany(args: Arguments): Promise<boolean> {
-  const { seed, bug, historiesCount: count, minutes } = args
+  const { seed = defaultSeed, bug, historiesCount: count, minutes } = args
   const step = args.threadsCount ?? availableParallelism()
   const total: Tally = { historiesCount: 0, jobsCount: 0, eventsCount: 0, simulatedMs: 0 }
   const started = performance.now()
@@ -84,7 +85,7 @@ async function playMany(args: Arguments): Promise<boolean> {
 }
 
 /** Twice, because a history that is not the same again is worth nothing. */
-async function replay({ seed, bug: name }: Arguments, number: number): Promise<boolean> {
+async function replay({ seed = defaultSeed, bug: name }: Arguments, number: number): Promise<boolean> {
   const bug = plantedBugs.find((each) => each.name === name)
   const traced = await openHistories({ seed, isTraced: true, ...(bug && { bug }) })
   const hashes: string[] = []
@@ -120,13 +121,17 @@ async function huntAll(args: Arguments): Promise<boolean> {
   }))
   await runThreads(orders, (message) => {
     if (message.kind !== 'caught') return
-    const { bug, after, violation } = message.caught
+    const { bug, seed, after, violation } = message.caught
     caught.set(bug, message.caught)
-    say(violation ? `caught ${bug} by ${violation.invariant} after ${after}: ${violation.detail}` : `MISSED ${bug}`)
+    say(
+      violation
+        ? `caught ${bug} by ${violation.invariant} with seed ${seed} after ${after}: ${violation.detail}`
+        : `MISSED ${bug}`,
+    )
   })
   const missed = names.filter((name) => caught.get(name)?.violation === undefined)
   say(`${names.length - missed.length} of ${names.length} planted bugs were caught`)
-  if (args.listFile !== undefined) await writeFile(args.listFile, toBugList(args.seed, caught))
+  if (args.listFile !== undefined) await writeFile(args.listFile, toBugList(caught))
   return missed.length === 0
 }
 

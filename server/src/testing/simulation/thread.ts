@@ -1,7 +1,8 @@
 // One thread of the command: plays its share and tells what it found.
 
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Caught, Tally, ThreadMessage, ThreadOrders } from './arguments.ts'
+import { invariant } from '../../platform/problem.ts'
+import { defaultSeed, type Caught, type Tally, type ThreadMessage, type ThreadOrders } from './arguments.ts'
 import { openHistories } from './histories.ts'
 import { plantedBugs } from './planted-bugs.ts'
 
@@ -25,7 +26,7 @@ function* everySo(first: number, step: number, count: number): Generator<number>
 
 async function play(orders: ThreadOrders): Promise<void> {
   const bug = plantedBugs.find(({ name }) => name === orders.bug)
-  const histories = await openHistories({ seed: orders.seed, ...(bug && { bug }) })
+  const histories = await openHistories({ seed: orders.seed ?? defaultSeed, ...(bug && { bug }) })
   let tally = emptyTally()
   let toldAtMs = performance.now()
   const untilMs = performance.now() + orders.untilMs
@@ -55,19 +56,20 @@ const emptyTally = (): Tally => ({ historiesCount: 0, jobsCount: 0, eventsCount:
 
 async function hunt(orders: ThreadOrders, name: string): Promise<Caught> {
   const bug = plantedBugs.find((each) => each.name === name)
-  if (bug === undefined) return { bug: name }
-  const histories = await openHistories({ seed: orders.seed, bug, atOnceCount: huntAtOnceCount })
+  invariant(bug, 'who hunts takes the names from the list')
+  const seed = orders.seed ?? bug.seed
+  const histories = await openHistories({ seed, bug, atOnceCount: huntAtOnceCount })
   let after = 0
   let caught: Caught | undefined
   await histories.play(
     everySo(0, 1, huntCountMax),
     ({ number, violation }) => {
       after += 1
-      if (violation !== undefined) caught ??= { bug: name, after, history: number, violation }
+      if (violation !== undefined) caught ??= { bug: name, seed, after, history: number, violation }
     },
     () => caught === undefined,
   )
-  return caught ?? { bug: name }
+  return caught ?? { bug: name, seed }
 }
 
 const orders = workerData as ThreadOrders // Handed over by main.ts.
