@@ -2,7 +2,7 @@ import { expect, it, test } from 'vitest'
 import type { RowId } from '../platform/ids.ts'
 import { createMemoryStore } from '../processing/testing/memory-store.ts'
 import type { ReadyQueue } from '../queue/ready-queue.ts'
-import { createAdmission, depthTargetOf } from './admission.ts'
+import { createAdmission, depthTargetOf, type Admission } from './admission.ts'
 import { newJob } from '../processing/testing/test-rows.ts'
 import { createMemorySchedulerStore } from './testing/memory-scheduler-store.ts'
 
@@ -77,6 +77,16 @@ async function openAdmission({ runningMax = 1_000_000, tasksCount = 100, queue =
   }
 }
 
+/** Between looks a worker takes one. */
+async function depthAfterLooks(admission: Admission, queue: ReturnType<typeof createFilling>): Promise<number> {
+  for (let look = 0; look < 10; look++) {
+    await admission.admit()
+    queue.takeOne()
+  }
+  await admission.admit()
+  return queue.depth()
+}
+
 it('keeps a tenant’s cap even while it does not know how many workers there are', async () => {
   const runningMax = 35
   const { tenantId, store, admission } = await openAdmission({ runningMax })
@@ -111,22 +121,14 @@ it('offers more as soon as the first worker has come', async () => {
 it('offers as many short parts of a fan-out as slots are done with in a moment, once it knows that they are parts', async () => {
   const queue = createFilling()
   const { admission } = await openAdmission({ queue, slots: 2, tasksCount: 1_000 })
-  for (let look = 0; look < 10; look++) {
-    await admission.admit()
-    queue.takeOne()
-  }
-  expect(await queue.depth()).toBe(depthTargetOf(2, 10) - 1)
+  expect(await depthAfterLooks(admission, queue)).toBe(depthTargetOf(2, 10))
 })
 
 it('offers two tasks for each slot of those that are followed by others, however short they are', async () => {
   const queue = createFilling()
   const { admission, submitSingly } = await openAdmission({ queue, slots: 2, tasksCount: 0 })
   await submitSingly(100)
-  for (let look = 0; look < 10; look++) {
-    await admission.admit()
-    queue.takeOne()
-  }
-  expect(await queue.depth()).toBe(depthTargetOf(2, 500) - 1)
+  expect(await depthAfterLooks(admission, queue)).toBe(depthTargetOf(2, 500))
 })
 
 it('asks an empty queue how full it is only after it has offered something', async () => {

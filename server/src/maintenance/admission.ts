@@ -205,7 +205,10 @@ export function createAdmission(deps: AdmissionDependencies): Admission {
     },
   }
 
-  /** How long a task keeps its slot, as far as that is known: whether the next one is a part is told by those before it. */
+  /**
+   * How long a task keeps its slot, as far as that is known: whether the next one is a part is told by those before it. One that
+   * is not counts as so long at least that no more than usual lie ready, nor go out at once.
+   */
   function slotMsOf({ lane, tenantId, costMs }: BackloggedTenant): number {
     const partShare = partShares.get(keyOf({ lane, tenantId })) ?? 0
     return partShare * costMs + (1 - partShare) * Math.max(costMs, workAheadMs / depthPerSlot)

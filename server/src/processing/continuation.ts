@@ -3,8 +3,8 @@
 // or the ready queue, and the processes that the tenant has warm on that worker go on being warm.
 //
 // Fairness is not bent for it. Only the single successor of a task takes its place, so a tenant never has more in flight
-// than before; and only while nobody else has a task that waits, queued or offered. As soon as somebody has, all that ends
-// goes the long way round, through the backlog, where the turns are taken. A tenant with a rate always does.
+// than before; and only while nobody else has a task that waits, queued or offered, and itself none in a more urgent lane.
+// As soon as there is one, all that ends goes the long way round, through the backlog, where the turns are taken. A tenant with a rate always does.
 // A worker that dies between the commit and the work has a lease like any other, and the rescuer takes the task back.
 
 import type { ClaimedTask, ContinuationWish, EngineFile, EngineTx, NewTask } from './engine-store.ts'

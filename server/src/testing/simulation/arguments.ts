@@ -57,16 +57,22 @@ export const readArguments = ({
   threadsCount: readNumber('threads', threads, { max: 256 }),
 })
 
+/** A planted bug, and of which histories it is looked for in. */
+export interface Prey {
+  name: string
+  seed: number
+}
+
 export interface ThreadOrders {
-  seed: number | undefined
+  seed: number
   bug: string | undefined
   /** Plays every so-manieth history, from this one on. */
   first: number
   step: number
   count: number
   untilMs: number
-  /** Names of bugs to be hunted one after the other instead. */
-  hunt: readonly string[]
+  /** To be hunted one after the other instead. */
+  hunt: readonly Prey[]
 }
 
 export interface Tally {

@@ -108,16 +108,16 @@ async function replay({ seed = defaultSeed, bug: name }: Arguments, number: numb
 
 async function huntAll(args: Arguments): Promise<boolean> {
   const step = args.threadsCount ?? availableParallelism()
-  const names = plantedBugs.map(({ name }) => name)
+  const prey = plantedBugs.map(({ name, seed }) => ({ name, seed: args.seed ?? seed }))
   const caught = new Map<string, Caught>()
   const orders = Array.from({ length: step }, (_, first) => ({
-    seed: args.seed,
+    seed: defaultSeed,
     bug: undefined,
     first,
     step,
     count: 0,
     untilMs: 0,
-    hunt: names.filter((_, index) => index % step === first),
+    hunt: prey.filter((_, index) => index % step === first),
   }))
   await runThreads(orders, (message) => {
     if (message.kind !== 'caught') return
@@ -129,8 +129,8 @@ async function huntAll(args: Arguments): Promise<boolean> {
         : `MISSED ${bug}`,
     )
   })
-  const missed = names.filter((name) => caught.get(name)?.violation === undefined)
-  say(`${names.length - missed.length} of ${names.length} planted bugs were caught`)
+  const missed = prey.filter(({ name }) => caught.get(name)?.violation === undefined)
+  say(`${prey.length - missed.length} of ${prey.length} planted bugs were caught`)
   if (args.listFile !== undefined) await writeFile(args.listFile, toBugList(caught))
   return missed.length === 0
 }

@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { invariant } from '../../platform/problem.ts'
-import { defaultSeed, type Caught, type Tally, type ThreadMessage, type ThreadOrders } from './arguments.ts'
+import type { Caught, Prey, Tally, ThreadMessage, ThreadOrders } from './arguments.ts'
 import { openHistories } from './histories.ts'
 import { plantedBugs } from './planted-bugs.ts'
 
@@ -26,7 +26,7 @@ function* everySo(first: number, step: number, count: number): Generator<number>
 
 async function play(orders: ThreadOrders): Promise<void> {
   const bug = plantedBugs.find(({ name }) => name === orders.bug)
-  const histories = await openHistories({ seed: orders.seed ?? defaultSeed, ...(bug && { bug }) })
+  const histories = await openHistories({ seed: orders.seed, ...(bug && { bug }) })
   let tally = emptyTally()
   let toldAtMs = performance.now()
   const untilMs = performance.now() + orders.untilMs
@@ -54,10 +54,9 @@ async function play(orders: ThreadOrders): Promise<void> {
 
 const emptyTally = (): Tally => ({ historiesCount: 0, jobsCount: 0, eventsCount: 0, simulatedMs: 0 })
 
-async function hunt(orders: ThreadOrders, name: string): Promise<Caught> {
+async function hunt({ name, seed }: Prey): Promise<Caught> {
   const bug = plantedBugs.find((each) => each.name === name)
   invariant(bug, 'who hunts takes the names from the list')
-  const seed = orders.seed ?? bug.seed
   const histories = await openHistories({ seed, bug, atOnceCount: huntAtOnceCount })
   let after = 0
   let caught: Caught | undefined
@@ -74,4 +73,4 @@ async function hunt(orders: ThreadOrders, name: string): Promise<Caught> {
 
 const orders = workerData as ThreadOrders // Handed over by main.ts.
 if (orders.hunt.length === 0) await play(orders)
-for (const name of orders.hunt) tell({ kind: 'caught', caught: await hunt(orders, name) })
+for (const prey of orders.hunt) tell({ kind: 'caught', caught: await hunt(prey) })
