@@ -79,7 +79,7 @@ export const findTasksWithoutObject = (sql: Sql): Promise<Finding> =>
   find(
     sql,
     'job',
-    `select t.job_id || ' ' || t.step from task t, jsonb_array_elements(coalesce(t.input -> 'files', '[]')) f
+    `select t.job_id || ' ' || t.step from task t, jsonb_array_elements(coalesce(input_of(t) -> 'files', '[]')) f
      where t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running')
        and not exists (select from object o where o.id = f ->> 'objectId')`,
   )

@@ -95,10 +95,32 @@ describe('the lead', () => {
     const backlog = await store.listBacklog(0, 100)
     expect(backlog.map(({ lane, tenantId: tenant, weight }) => [lane, tenant, weight])).toEqual(
       [0, 1, 2].flatMap((lane) => [
-        [lane, tenants[1], 3],
         [lane, tenants[2], 1],
+        [lane, tenants[1], 3],
       ]),
     )
+    await query(`delete from task returning id`)
+  })
+
+  it('and tells what the next costs, however much of the backlog is done and not vacuumed yet', async () => {
+    const store = createSqlSchedulerStore(house.database)
+    const tenant = await house.addTenant()
+    await query(
+      `insert into task (tenant_id, job_id, step, ordinal, state, rank, cost_ms, input)
+       select $1, $1, 's', n, 'queued', n, n, '{}' from generate_series(1, 5000) n returning id`,
+      [tenant],
+    )
+    await query(`update task set state = 'succeeded' where tenant_id = $1 and rank < 4900 returning id`, [tenant])
+    await query(`update tenant_schedule set virtual_ms = '{0,4899,0}' where tenant_id = $1 returning tenant_id`, [
+      tenant,
+    ])
+    expect(await store.listBacklog(0, 100)).toMatchObject([{ tenantId: tenant, costMs: 4_900 }])
+    const [plan] = await query<{ 'QUERY PLAN': { Plan: { 'Shared Hit Blocks': number } }[] }>(
+      'explain (analyze, buffers, format json) select * from list_backlog(0::smallint, 100)',
+    )
+    expect(plan!['QUERY PLAN'][0]!.Plan['Shared Hit Blocks']).toBeLessThan(100)
+    await query(`update task set rank = rank - 1000 where tenant_id = $1 and state = 'queued' returning id`, [tenant])
+    expect(await store.listBacklog(0, 100)).toMatchObject([{ tenantId: tenant, costMs: 5_000 }])
     await query(`delete from task returning id`)
   })
 })

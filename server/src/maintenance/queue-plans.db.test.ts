@@ -79,6 +79,17 @@ const byRunning = 'task by task_running'
 const byReady = 'task by task_ready'
 const jobById = 'job by job_pkey'
 const stepByJob = 'job_step by job_step_pkey'
+/** Of files there are as many as tenants here, and few rows are read as a whole whatever indexes there are. */
+const files = [
+  'file by file_pkey',
+  'file_version by file_version_file_id_number_key',
+  'file by Seq Scan',
+  'file_version by Seq Scan',
+]
+/** Of a part. */
+const inputOf = [stepByJob, 'output by output_pkey']
+/** To whoever claims a task. */
+const whatIsTold = [jobById, ...inputOf, ...files]
 
 interface Gate {
   name: string
@@ -121,7 +132,7 @@ const gates: Gate[] = [
   },
   {
     name: 'start',
-    by: [backlog, byId, jobById, stepByJob, 'file by file_pkey', 'file_version by file_version_file_id_number_key'],
+    by: [backlog, 'task by Tid Scan', ...whatIsTold],
     run: async (sql) => {
       await pinPlans(sql)
       return task.startTasks(sql, {
@@ -136,7 +147,7 @@ const gates: Gate[] = [
   { name: 'in flight', by: [byReady, byRunning], run: (sql) => scheduler.countInFlight(sql, [hugeJob, ...smallJobs]) },
   {
     name: 'claim',
-    by: [byId, jobById, stepByJob, 'file by file_pkey', 'file_version by file_version_file_id_number_key'],
+    by: [byId, ...whatIsTold],
     run: (sql) => task.claimTasks(sql, { fences: dispatched, leaseMs: 60_000, worker: 'w' }),
   },
   { name: 'offer again', by: [byId, byReady], run: (sql) => offerAgain(sql, dispatched) },
@@ -167,17 +178,17 @@ const gates: Gate[] = [
       ),
   },
   { name: 'lock jobs', by: [jobById], run: (sql) => job.lockJobs(sql, smallJobs) },
-  { name: 'steps of jobs', by: [stepByJob], run: (sql) => job.listJobSteps(sql, smallJobs) },
+  {
+    name: 'steps of jobs',
+    by: [stepByJob],
+    run: async (sql) => {
+      await pinPlans(sql)
+      return job.listJobSteps(sql, smallJobs)
+    },
+  },
   {
     name: 'files of jobs',
-    // Of files there are as many as tenants here, and few rows are read as a whole whatever indexes there are.
-    by: [
-      jobById,
-      'file by file_pkey',
-      'file_version by file_version_file_id_number_key',
-      'file by Seq Scan',
-      'file_version by Seq Scan',
-    ],
+    by: [jobById, ...files],
     run: (sql) => jobFile.listJobFiles(sql, smallJobs),
   },
   {
@@ -186,11 +197,11 @@ const gates: Gate[] = [
     run: (sql) => task.listContinuing(sql, 0, [{ tenantId: hugeJob, lane: 1, count: 3 }]),
   },
   { name: 'requeue', by: [byReady, byId], run: (sql) => scheduler.requeueExpired(sql, 5_000) },
-  { name: 'lost workers', by: [byRunning], run: (sql) => scheduler.listLost(sql, 100) },
+  { name: 'lost workers', by: [byRunning, ...inputOf], run: (sql) => scheduler.listLost(sql, 100) },
   { name: 'promote', by: ['task by task_delayed', byId], run: (sql) => scheduler.promoteDelayed(sql, 1_000) },
   {
     name: 'expand',
-    by: [byJob, 'output by output_step'],
+    by: [byJob, stepByJob, 'output by output_step'],
     run: (sql) =>
       task.expandStep(sql, {
         tenantId: 1,
@@ -233,7 +244,7 @@ const gates: Gate[] = [
   },
   {
     name: 'tasks of cancelled jobs that still run',
-    by: ['job by job_winding', byJob, byRunning],
+    by: [...inputOf, 'job by job_winding', byJob, byRunning],
     run: (sql) => scheduler.listAbandoned(sql, 4_000, 100),
   },
   {

@@ -128,7 +128,7 @@ export interface EndedTaskRow extends HeldTaskRow {
 }
 
 const endedColumns = `t.id, t.lease_epoch, t.tenant_id, t.job_id, t.step, t.ordinal, t.attempt, t.attempts_max, t.lost_count,
-  t.input -> 'backoff' as backoff`
+  input_of(t) -> 'backoff' as backoff`
 
 export async function listLost(sql: Sql, limit: number): Promise<EndedTaskRow[]> {
   const { rows } = await sql.query<EndedTaskRow>(

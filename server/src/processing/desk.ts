@@ -34,9 +34,9 @@ export interface TaskDeskDependencies {
 export const runLeaseMs = 12_000
 export const heartbeatMs = runLeaseMs / 4
 
-/** What one statement claims or settles, and holds the locks of. */
+/** What one statement claims, and one transaction settles and holds the locks of. */
 const claimCountMax = 250
-const reportCountMax = 250
+const reportCountMax = 1_000
 /** Outcomes of one moment go together; those that come while they are written make the next batch without waiting. */
 const reportWaitMs = 1
 /** Two at once would mostly wait for each other, for the locks of the same jobs; one grows while the other commits. */

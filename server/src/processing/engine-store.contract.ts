@@ -228,6 +228,7 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
 
     it('splits a step in pieces: a task per output, in order, none twice', async () => {
       const [fence] = await running()
+      const objects = [0, 1, 2, 3, 4].map(() => testObject(file.tenantId))
       const output = (index: number) => ({
         tenantId: file.tenantId,
         jobId,
@@ -235,11 +236,20 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
         step: 'first',
         name: `part-${index}`,
         contentType: 'text/plain',
-        object: testObject(file.tenantId),
+        object: objects[index]!,
         processor: 'test.split',
         processorVersion: 1,
       })
       await under.store.transaction((tx) => tx.insertOutputs([0, 1, 2, 3, 4].map(output)))
+      const { input } = newTask(file.tenantId, 0)
+      const shared = {
+        name: 'shared',
+        contentType: 'text/plain',
+        sizeBytes: 5,
+        sha256: '',
+        objectId: 's',
+        from: 'original',
+      }
       const expand = (afterOutputId: number, first?: { rank: number; costMs: number }) =>
         under.store.transaction((tx) =>
           tx.expandStep({
@@ -248,6 +258,7 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
             step: 'parts',
             each: 'first',
             first,
+            input: { ...input, files: [shared] },
             afterOutputId,
             limit: 3,
           }),
@@ -257,7 +268,26 @@ export function describeEngineStore(name: string, open: () => Promise<EngineStor
       expect(await expand(piece.lastOutputId)).toMatchObject({ count: 2 })
       const parts = (await under.listTasks(jobId)).filter(({ step }) => step === 'parts')
       expect(parts.map(({ ordinal, rank, files }) => ({ ordinal, rank, files }))).toEqual(
-        [0, 1, 2, 3, 4].map((index) => ({ ordinal: index, rank: 1_000 + index * 10, files: [`part-${index}`] })),
+        [0, 1, 2, 3, 4].map((index) => ({
+          ordinal: index,
+          rank: 1_000 + index * 10,
+          files: [`part-${index}`, 'shared'],
+        })),
+      )
+      const claimed = await claim(await under.dispatch(parts.map(({ id }) => id)))
+      expect(claimed.toSorted((a, b) => a.ordinal - b.ordinal).map((task) => task.input)).toEqual(
+        parts.map(({ ordinal }) => {
+          const { objectId, sha256, sizeBytes } = objects[ordinal]!
+          const part = {
+            name: `part-${ordinal}`,
+            contentType: 'text/plain',
+            sizeBytes,
+            sha256,
+            objectId,
+            from: 'first',
+          }
+          return { ...input, files: [part, shared] }
+        }),
       )
       const counts = await under.store.transaction((tx) => tx.countOutputs([jobId]))
       expect(counts).toEqual([{ jobId, step: 'first', count: 5, sizeBytes: 50 }])

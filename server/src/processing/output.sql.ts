@@ -8,7 +8,7 @@ export function insertOutputs(tx: Pick<Tx, 'send'>, outputs: readonly NewOutput[
   tx.send(
     `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id, processor,
        processor_version, made_from)
-     select o.*, array(select f ->> 'objectId' from task t, jsonb_array_elements(coalesce(t.input -> 'files', '[]')) f
+     select o.*, array(select f ->> 'objectId' from task t, jsonb_array_elements(coalesce(input_of(t) -> 'files', '[]')) f
        where t.id = o.task_id)
      from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
        $9::text[], $10::text[], $11::int[]) as o(tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256,

@@ -32,7 +32,7 @@ describeEngineStore('the store over the database', async () => {
     async listTasks(jobId) {
       const { rows } = await database.query<StoredTask>(
         `select id, step, ordinal, state::text, attempt, lost_count as "lostCount", lease_epoch as epoch, rank,
-           array(select f ->> 'name' from jsonb_array_elements(input -> 'files') f) as files
+           array(select f ->> 'name' from jsonb_array_elements(input_of(task) -> 'files') f) as files
          from task where job_id = $1 order by id`,
         [jobId],
       )

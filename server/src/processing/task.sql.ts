@@ -18,7 +18,7 @@ import type {
 } from './engine-store.ts'
 import { toJobFile, type StepFileRow } from './job-file.sql.ts'
 import { taskOpenStates } from './states.ts'
-import type { TaskInput } from './task.ts'
+import type { TaskInput, TaskInputFile } from './task.ts'
 
 /** The place of a row's task among those in $1. */
 const placeOf = (alias: string): string => `width_bucket(${alias}.id, $1::bigint[])`
@@ -53,11 +53,23 @@ export interface ClaimedTaskRow extends HeldTaskRow, StepFileRow {
   lane: number
   rank: number
   cost_ms: number
-  input: TaskInput
-  /** Of its job: there the version of the pipeline and the file are told, once for all tasks of the job. */
+  /** Null: it has that of its step. */
+  input: TaskInput | null
+  /** Of its step: there the version of the pipeline, the file and step_input are told, once for all tasks of the step. */
   is_first: boolean
   pipeline_version_id: number
+  /** What tasks have that are for an output each, in front of whose files stands that output. */
+  step_input: TaskInput | null
+  output_name: string
+  output_type: string
+  output_bytes: number
+  output_sha256: string
+  output_object: string
+  output_step: string
 }
+
+const claimedColumns = `t.id, t.lease_epoch, t.tenant_id, t.job_id, t.step, t.ordinal, t.attempt, t.attempts_max, t.lane,
+  t.rank, t.cost_ms, t.input, t.output_id`
 
 /** Follows "with claimed as (…)": tells of steps and jobs that start with it, and fetches what the worker needs. */
 const beginClaimed = `, started_steps as (
@@ -74,15 +86,20 @@ const beginClaimed = `, started_steps as (
       jsonb_build_object('step', s.name, 'tasks_total', s.tasks_total, 'progress', j.progress_percent)
     from started_steps s join job j on j.id = s.job_id
   )
-  select c.id, c.lease_epoch, c.tenant_id, c.job_id, c.step, c.ordinal, c.attempt, c.attempts_max, c.lane, c.rank, c.cost_ms,
-    c.input, c.is_first, j.pipeline_version_id, j.file_id, coalesce(f.name, '') as name,
-    coalesce(v.content_type, f.content_type, 'application/octet-stream') as content_type, v.declared_type,
-    coalesce(v.size_bytes, f.size_bytes, 0) as size_bytes, coalesce(v.sha256, f.sha256, '') as sha256,
-    coalesce(f.metadata, '{}') as metadata, coalesce(f.depth, 0) as depth
-  from (select *, row_number() over (partition by job_id) = 1 as is_first from claimed) c
-    left join job j on j.id = case when c.is_first then c.job_id end
-    left join file f on f.id = j.file_id
-    left join file_version v on v.file_id = j.file_id and v.number = j.file_version`
+  select c.*, i.*, coalesce(o.name, '') as output_name, coalesce(o.content_type, '') as output_type,
+    coalesce(o.size_bytes, 0) as output_bytes, coalesce(o.sha256, '') as output_sha256,
+    coalesce(o.object_id, '') as output_object, coalesce(o.step, '') as output_step
+  from (select *, row_number() over (partition by job_id, step) = 1 as is_first from claimed) c
+    left join lateral (
+      select s.input as step_input, j.pipeline_version_id, j.file_id, coalesce(f.name, '') as name,
+        coalesce(v.content_type, f.content_type, 'application/octet-stream') as content_type, v.declared_type,
+        coalesce(v.size_bytes, f.size_bytes, 0) as size_bytes, coalesce(v.sha256, f.sha256, '') as sha256,
+        coalesce(f.metadata, '{}') as metadata, coalesce(f.depth, 0) as depth
+      from job j left join job_step s on s.job_id = j.id and s.name = c.step
+        left join file f on f.id = j.file_id
+        left join file_version v on v.file_id = j.file_id and v.number = j.file_version
+      where c.is_first and j.id = c.job_id limit 1) i on true
+    left join output o on o.id = c.output_id`
 
 /** What was offered, in one round trip. */
 export async function claimTasks(
@@ -95,7 +112,7 @@ export async function claimTasks(
          lease_until = clock_timestamp() + $3 * interval '1 ms'
        where ${fenceCondition} and t.state::text = 'dispatched'
          and (select j.state in ('queued', 'running') and j.cancel_requested_at is null from job j where j.id = t.job_id)
-       returning t.*
+       returning ${claimedColumns}
      )${beginClaimed}`,
     [...fenceValues(inOrder(claim.fences)), claim.leaseMs, claim.worker],
   )
@@ -122,8 +139,8 @@ export async function startTasks(
        select 1 as leads from scheduler_lease l
        where l.shard = $7::smallint and l.owner = $8 and l.epoch = $9 and l.until > clock_timestamp() for share
      ), picked as (
-       select s.id, s.job_id from unnest($2::smallint[], $3::bigint[], $4::int[]) as w(lane, tenant_id, count) cross join lateral
-         (select q.id, q.job_id from task q
+       select s.at, s.job_id from unnest($2::smallint[], $3::bigint[], $4::int[]) as w(lane, tenant_id, count) cross join lateral
+         (select q.ctid as at, q.job_id from task q
           where q.state = 'queued' and q.pool = $1::smallint and q.lane = w.lane and q.tenant_id = w.tenant_id
           order by q.rank limit w.count for update skip locked) s
        where exists (select from lead)
@@ -133,8 +150,8 @@ export async function startTasks(
      ), claimed as (
        update task t set state = 'running', lease_epoch = t.lease_epoch + 1, attempt = t.attempt + 1, worker = $6,
          started_at = now(), finished_at = null, lease_until = clock_timestamp() + $5 * interval '1 ms'
-       where t.id = any(array(select id from picked where job_id in (select id from live)))
-       returning t.*
+       where t.ctid = any(array(select at from picked where job_id = any(array(select id from live))))
+       returning ${claimedColumns}
      ), of_tenants as (
        update tenant_schedule s set
          virtual_ms = array[greatest(s.virtual_ms[1], n.lane_0), greatest(s.virtual_ms[2], n.lane_1),
@@ -165,13 +182,17 @@ export async function startTasks(
 }
 
 export function toClaimedTasks(rows: readonly ClaimedTaskRow[]): ClaimedTask[] {
-  const ofJobs = new Map(rows.filter((row) => row.is_first).map((row) => [row.job_id, toOfJob(row)]))
-  return rows.map((row) => ({
-    ...toHeldTask(row),
-    jobId: row.job_id,
-    input: row.input,
-    ...ofJobs.get(row.job_id)!, // Every job has a first.
-  }))
+  const stepOf = (row: ClaimedTaskRow): string => `${row.job_id} ${row.step}`
+  const ofSteps = new Map(rows.filter((row) => row.is_first).map((row) => [stepOf(row), toOfStep(row)]))
+  return rows.map((row) => {
+    const { input, ...ofJob } = ofSteps.get(stepOf(row))! // Every step has a first.
+    return {
+      ...toHeldTask(row),
+      jobId: row.job_id,
+      input: row.input ?? { ...input!, files: [toOutputFile(row), ...input!.files] }, // The step's was written before it.
+      ...ofJob,
+    }
+  })
 }
 
 export const toHeldTask = (row: HeldTaskRow) => ({
@@ -185,9 +206,19 @@ export const toHeldTask = (row: HeldTaskRow) => ({
   attemptsMax: row.attempts_max,
 })
 
-const toOfJob = (row: ClaimedTaskRow): Pick<ClaimedTask, 'pipelineVersionId' | 'file'> => ({
+const toOfStep = (row: ClaimedTaskRow) => ({
   pipelineVersionId: row.pipeline_version_id,
   file: toJobFile(row),
+  input: row.step_input,
+})
+
+const toOutputFile = (row: ClaimedTaskRow): TaskInputFile => ({
+  name: row.output_name,
+  contentType: row.output_type,
+  sizeBytes: row.output_bytes,
+  sha256: row.output_sha256,
+  objectId: row.output_object,
+  from: row.output_step,
 })
 
 export async function extendLeases(
@@ -352,7 +383,7 @@ export async function listContinuing(sql: Sql, pool: number, wishes: readonly Co
   return rows.map(({ tenant_id: tenantId }) => tenantId)
 }
 
-/** A task for each of the next outputs of another step, its file in front of the others. */
+/** A task for each of the next outputs of another step; what they have in common is written with the first of them. */
 export async function expandStep(
   sql: Sql,
   expansion: Expansion,
@@ -362,17 +393,15 @@ export async function expandStep(
        select coalesce((select max(ordinal) from task where job_id = $2 and step = $3), -1) + 1 as ordinal,
          coalesce((select rank from task where job_id = $2 and step = $3 and ordinal = 0), $6::bigint) as rank,
          coalesce((select cost_ms from task where job_id = $2 and step = $3 and ordinal = 0), $7::int) as cost_ms
+     ), shared as (
+       update job_step set input = $9::jsonb where job_id = $2 and name = $3 and ($12::boolean or input is null)
      ), source as (
-       select o.id, o.name, o.content_type, o.size_bytes, o.sha256, o.object_id, o.step
-       from list_outputs_after($2, $4, $10, $11) o
-     ), numbered as (
-       select s.*, first.ordinal + row_number() over (order by s.id) - 1 as number, first.rank, first.cost_ms from source s, first
+       select o.id, row_number() over (order by o.id) - 1 as place from list_outputs_after($2, $4, $10, $11) as o(id)
      ), created as (
-       insert into task (tenant_id, job_id, step, ordinal, lane, state, rank, cost_ms, attempts_max, input)
-       select $1, $2, $3, n.number, $5::smallint, 'queued', n.rank + n.number * n.cost_ms, n.cost_ms, $8::smallint,
-         jsonb_set($9::jsonb, '{files}', jsonb_build_array(jsonb_build_object('name', n.name, 'contentType', n.content_type,
-           'sizeBytes', n.size_bytes, 'sha256', n.sha256, 'objectId', n.object_id, 'from', n.step)) || ($9::jsonb -> 'files'))
-       from numbered n
+       insert into task (tenant_id, job_id, step, ordinal, lane, state, rank, cost_ms, attempts_max, output_id)
+       select $1, $2, $3, f.ordinal + s.place, $5::smallint, 'queued', f.rank + (f.ordinal + s.place) * f.cost_ms, f.cost_ms,
+         $8::smallint, s.id
+       from source s, first f
      )
      select count(*)::int as count, max(id) as last_output_id from source`,
     [
@@ -387,6 +416,7 @@ export async function expandStep(
       JSON.stringify(expansion.input),
       expansion.afterOutputId,
       expansion.limit,
+      expansion.first !== undefined,
     ],
   )
   // A select of aggregates has one row.

@@ -27,7 +27,7 @@ export interface DeadLetterRow {
 const deadTables = `task t join job j on j.id = t.job_id join pipeline_version p on p.id = j.pipeline_version_id
   left join file f on f.id = j.file_id`
 const deadColumns = `t.id, t.job_id, j.file_id, coalesce(f.name, '') as file_name, p.name as pipeline, t.step, t.ordinal,
-  t.input ->> 'processor' as processor, t.attempt, t.attempts_max, t.lost_count, t.input -> 'parameters' as parameters,
+  input_of(t) ->> 'processor' as processor, t.attempt, t.attempts_max, t.lost_count, input_of(t) -> 'parameters' as parameters,
   t.problem, t.finished_at`
 
 type Place = (value: unknown) => string
@@ -38,7 +38,7 @@ const contains = (column: string, value: string, $: Place): string =>
 function deadConditions(filter: DeadLetterFilter, $: Place): string[] {
   const conditions = [`t.state = 'dead'`]
   if (filter.pipeline !== undefined) conditions.push(`p.name = ${$(filter.pipeline)}`)
-  if (filter.processor !== undefined) conditions.push(`t.input ->> 'processor' = ${$(filter.processor)}`)
+  if (filter.processor !== undefined) conditions.push(`input_of(t) ->> 'processor' = ${$(filter.processor)}`)
   if (filter.code !== undefined) conditions.push(`t.problem ->> 'code' = ${$(filter.code)}`)
   if (filter.file_name !== undefined) conditions.push(contains('f.name', filter.file_name, $))
   if (filter.died_after !== undefined) conditions.push(`t.finished_at >= ${$(filter.died_after)}::timestamptz`)

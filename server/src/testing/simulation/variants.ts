@@ -22,7 +22,7 @@ export const smallBounds: readonly Mutation[] = [
   { file: 'maintenance/promoter.ts', find: 'countMax = 1_000', replace: 'countMax = 2' },
   { file: 'maintenance/canceller.ts', find: 'tasksCountMax = 1_000', replace: 'tasksCountMax = 2' },
   { file: 'maintenance/canceller.ts', find: 'togetherCount = 250', replace: 'togetherCount = 2' },
-  { file: 'processing/desk.ts', find: 'reportCountMax = 250', replace: 'reportCountMax = 2' },
+  { file: 'processing/desk.ts', find: 'reportCountMax = 1_000', replace: 'reportCountMax = 2' },
   { file: 'maintenance/leader.ts', find: 'leaderLeaseMs = 6_000', replace: 'leaderLeaseMs = 1_500' },
   { file: 'maintenance/leader.ts', find: 'leaderRenewMs = 2_000', replace: 'leaderRenewMs = 500' },
   { file: 'maintenance/leader.ts', find: 'followerRetryMs = 1_000', replace: 'followerRetryMs = 500' },
