@@ -86,8 +86,8 @@ async function runSuites(
       continue
     }
     console.log(`\n── ${suite.name} (on ${plan.on})`)
-    const { project, files } = suite
-    const run = await runVitest({ projectFolder, project, files, filter, environment: plan.environment })
+    const { project, files, without = [] } = suite
+    const run = await runVitest({ projectFolder, project, files, without, filter, environment: plan.environment })
     const foundNothing = filter.length > 0 && run.cases.length === 0 && run.faults.length === 0
     if (!foundNothing) results.push({ name: suite.name, on: plan.on, ran: true, run })
   }

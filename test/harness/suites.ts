@@ -10,6 +10,8 @@ export interface Suite {
   readonly project: 'unit' | 'db' | 'sandbox' | 'e2e'
   /** Files of the project, by a part of their path; none: all of them. */
   readonly files: readonly string[]
+  /** Left out of these. */
+  readonly without?: readonly string[]
   /** It does not run without these. */
   readonly needs: readonly PartKey[]
   /** It runs without these, but tests more with them. */
@@ -21,20 +23,11 @@ const stores = ['seaweedfs', 'versitygw'] as const
 const everyProgram = Object.keys(programs) as ProgramKey[] // The keys of a literal object are its own.
 const onePart = { MILLRACE_TEST_SHAPE: 'one-process' }
 const split = { MILLRACE_TEST_SHAPE: 'split' }
+const e2eFiles = (...names: string[]): string[] => names.map((name) => `test/e2e/${name}.test.ts`)
+/** What processes of their own, or servers in place of embedded parts, could not change: it is seen in one process. */
+const sameInEveryShape = e2eFiles('bad-files', 'command-line')
 /** What another version of PostgreSQL or another store could change; all else is seen on the first pair of them. */
-const changedByServers = [
-  'canaries',
-  'content',
-  'control',
-  'events',
-  'faults',
-  'full-store',
-  'main-job',
-  'restart',
-  'resumable',
-  'search',
-  'tenants',
-].map((name) => `test/e2e/${name}.test.ts`)
+const changedByServers = e2eFiles('content', 'faults', 'full-store', 'main-job', 'search', 'tenants')
 
 export const suites: readonly Suite[] = [
   { name: 'unit', group: 'unit', project: 'unit', files: [], needs: [], uses: [] },
@@ -87,6 +80,7 @@ export const suites: readonly Suite[] = [
     group: 'e2e',
     project: 'e2e',
     files: ['test/e2e'],
+    without: sameInEveryShape,
     needs: ['postgres15', 'valkey', 'seaweedfs'],
     uses: everyProgram,
     environment: split,

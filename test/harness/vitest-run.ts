@@ -23,6 +23,8 @@ export interface VitestOptions {
   projectFolder: string
   project: string
   files: readonly string[]
+  /** Left out of these. */
+  without: readonly string[]
   /** A part of the path that every file must have; with it, finding no file is no fault. */
   filter: readonly string[]
   environment: Record<string, string>
@@ -55,7 +57,8 @@ export async function runVitest(options: VitestOptions): Promise<SuiteRun> {
 function spawnVitest(options: VitestOptions, reportFile: string): Promise<number | string> {
   const vitest = path.join(options.projectFolder, 'node_modules', 'vitest', 'vitest.mjs')
   const args = ['run', '--project', options.project, '--reporter=default', '--reporter=json']
-  const files = options.filter.length > 0 ? options.filter : options.files
+  const chosen = [...options.files, ...options.without.map((file) => `--exclude=${file}`)]
+  const files = options.filter.length > 0 ? options.filter : chosen
   const child = spawn(process.execPath, [vitest, ...args, `--outputFile.json=${reportFile}`, ...files], {
     cwd: options.projectFolder,
     stdio: ['ignore', 'inherit', 'inherit'],
