@@ -154,6 +154,29 @@ describe('the doctor', () => {
       },
     ],
     [
+      'task_without_object',
+      async () => {
+        const jobId = await insertJob(await insertFile(1), 'running')
+        await insertTask(jobId, 'queued')
+        await sql('update task set input = null, output_id = 0')
+      },
+    ],
+    [
+      'task_without_object',
+      async () => {
+        const jobId = await insertJob(await insertFile(1), 'running')
+        await insertTask(jobId, 'queued', { input: { files: [{ objectId: hex(99) }] } })
+        await insertStep(jobId, 's', 'running')
+        await sql('update job_step set tasks_pending = 1, input = (select input from task)')
+        await sql(
+          `insert into output (tenant_id, job_id, task_id, step, name, content_type, size_bytes, sha256, object_id)
+           select tenant_id, $1, 0, 's', 'o', 'x/y', 1, repeat('a', 64), object_id from file`,
+          [jobId],
+        )
+        await sql('update task set input = null, output_id = (select id from output)')
+      },
+    ],
+    [
       'object_unreferenced',
       async () => {
         await insertJob(await insertFile(1), 'completed')

@@ -75,13 +75,25 @@ export const findFilesWithoutVersion = (sql: Sql): Promise<Finding> =>
        (select from file_version v where v.file_id = f.id and v.number = f.version and v.object_id = f.object_id)`,
   )
 
+/** What a step gives to all of its tasks is looked at once, and an output cannot be without its object. */
 export const findTasksWithoutObject = (sql: Sql): Promise<Finding> =>
   find(
     sql,
     'job',
-    `select t.job_id || ' ' || t.step from task t, jsonb_array_elements(coalesce(input_of(t) -> 'files', '[]')) f
-     where t.state in ('blocked', 'delayed', 'queued', 'dispatched', 'running')
-       and not exists (select from object o where o.id = f ->> 'objectId')`,
+    `with open as (
+       select job_id, step, input, output_id from task
+       where state in ('blocked', 'delayed', 'queued', 'dispatched', 'running')
+     ), given as (
+       select job_id, step, input from open where input is not null
+       union all
+       select s.job_id, s.name, s.input from job_step s
+       where (s.job_id, s.name) in (select job_id, step from open where output_id is not null)
+     )
+     select g.job_id || ' ' || g.step from given g, jsonb_array_elements(coalesce(g.input -> 'files', '[]')) f
+     where not exists (select from object o where o.id = f ->> 'objectId')
+     union all
+     select t.job_id || ' ' || t.step from open t
+     where t.output_id is not null and not exists (select from output o where o.id = t.output_id)`,
   )
 
 export const findExpiredLeases = (sql: Sql): Promise<Finding> =>
