@@ -6,6 +6,7 @@ import type { Clock } from '../platform/clock.ts'
 import { systemIds } from '../platform/ids.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
 import { cacheAgeMsMax, createKeyRing, type KeyRing } from './key-ring.ts'
+import { rewrapTenantKeys } from './key-rotation.ts'
 import { loadOrCreateMasterKey } from './master-key-file.ts'
 import { createMasterKey, unwrapSecret, wrapSecret, type MasterKey } from './master-key.ts'
 
@@ -55,6 +56,26 @@ test('a wrapped key fits no other tenant, object or version', async () => {
   await expect(ring.openObjectKey({ ...place, ...wrapped, objectId: other.objectId })).rejects.toMatchObject(damaged)
   await expect(ring.openObjectKey({ ...place, ...wrapped, tenantKeyVersion: 2 })).rejects.toMatchObject(damaged)
   await expect(ring.openObjectKey({ ...place, ...wrapped, tenantKeyVersion: 3 })).rejects.toMatchObject(damaged)
+})
+
+test('a key that is wrapped under another master key between the look and the opening is looked up again', async () => {
+  const place = await newPlace()
+  const { objectKey, ...wrapped } = await newRing().createObjectKey(place)
+  const newer = Buffer.alloc(32, 2)
+  const turn = () =>
+    rewrapTenantKeys({
+      database: testing.database,
+      masterKey: createMasterKey(newer, Buffer.alloc(32, 1)),
+    })
+  let turned: Promise<unknown> | undefined
+  const unwrap: MasterKey['unwrap'] = async (context, bytes) => {
+    await (turned ??= turn())
+    return createMasterKey(newer).unwrap(context, bytes)
+  }
+  const ring = newRing({ masterKey: { ...masterKey, unwrap } })
+  expect((await ring.openObjectKey({ ...place, ...wrapped })).equals(objectKey)).toBe(true)
+  await expect(newRing().openObjectKey({ ...place, ...wrapped })).rejects.toMatchObject({ code: 'setting_invalid' })
+  await rewrapTenantKeys({ database: testing.database, masterKey: createMasterKey(Buffer.alloc(32, 1), newer) })
 })
 
 test('rotation changes the wrapping of new and rewrapped objects, and old ones stay readable', async () => {

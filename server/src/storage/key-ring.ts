@@ -6,6 +6,7 @@
 // process goes on with a key that another one has destroyed for longer than that.
 
 import { createSecretKey, type KeyObject } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../platform/database.ts'
 import { Problem } from '../platform/problem.ts'
@@ -63,6 +64,22 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     return { version: row.version, key: createSecretKey(bytes) }
   }
 
+  /** Again when it was wrapped under another master key between the look and the opening: that one may be gone by then. */
+  const findAndUnwrap = async (
+    tenantId: number,
+    find: () => Promise<TenantKeyRow | undefined>,
+  ): Promise<TenantKey | undefined> => {
+    const row = await find()
+    if (row === undefined) return undefined
+    try {
+      return await unwrap(tenantId, row)
+    } catch (error) {
+      const now = await find()
+      if (now === undefined || isDeepStrictEqual(now, row)) throw error
+      return unwrap(tenantId, now)
+    }
+  }
+
   const insertVersion = async (tenantId: number, version: number): Promise<void> => {
     const wrapped = await masterKey.wrap(tenantKeyContext(tenantId, version), newKey().export())
     await database.withTenant(tenantId, (tx) => insertTenantKey(tx, { tenantId, version, wrapped }))
@@ -72,22 +89,24 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     database.withTenant(tenantId, (tx) => findNewestTenantKey(tx, tenantId))
 
   const loadNewest = async (tenantId: number): Promise<TenantKey> => {
-    const found = await findNewest(tenantId)
-    if (found !== undefined) return unwrap(tenantId, found)
+    const find = (): Promise<TenantKey | undefined> => findAndUnwrap(tenantId, () => findNewest(tenantId))
+    const found = await find()
+    if (found !== undefined) return found
     await insertVersion(tenantId, 1)
     // Read again: of two processes that made the first key, only one has stored it.
-    const stored = await findNewest(tenantId)
+    const stored = await find()
     if (stored === undefined) throw new Problem('not_found', { detail: 'There is no such tenant' })
-    return unwrap(tenantId, stored)
+    return stored
   }
 
   const newest = (tenantId: number): Promise<TenantKey> => cache.get(tenantId, 'newest', () => loadNewest(tenantId))
 
   const ofVersion = (tenantId: number, version: number): Promise<TenantKey> =>
     cache.get(tenantId, version, async () => {
-      const row = await database.withTenant(tenantId, (tx) => findTenantKey(tx, { tenantId, version }))
-      if (row === undefined) throw damaged('The key of this object is missing')
-      return unwrap(tenantId, row)
+      const find = () => database.withTenant(tenantId, (tx) => findTenantKey(tx, { tenantId, version }))
+      const found = await findAndUnwrap(tenantId, find)
+      if (found === undefined) throw damaged('The key of this object is missing')
+      return found
     })
 
   const openObjectKey = async (place: Place & WrappedKey): Promise<KeyObject> => {
