@@ -15,7 +15,7 @@ export interface TaskInputFile {
   from: string
 }
 
-/** Column input of table task. */
+/** Column input of table task; of a task that is for an output, column input of its step with that output before the files. */
 export interface TaskInput {
   processor: string
   stage: StageName
