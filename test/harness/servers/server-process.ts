@@ -2,9 +2,10 @@
 // On Linux the kernel ends it too when the test run itself is killed.
 
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chown, mkdtemp, open, readFile, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -14,6 +15,9 @@ const readyPollMs = 50
 const readyDeadlineMs = 60_000
 const stopDeadlineMs = 15_000
 const logTailChars = 2_000
+/** Linux gives out 32,768 and above, the other systems 49,152 and above. */
+const portRange = { first: 12_000, end: 32_000 }
+const portTriesMax = 1_000
 
 /** An ordinary user to run as, for programs that refuse root. */
 export interface RunAs {
@@ -41,19 +45,28 @@ export async function makeServerFolder(name: string, owner?: RunAs): Promise<str
   return folder
 }
 
-/** Ports that were all free at the same moment, on loopback. */
+/**
+ * Ports of loopback that are free, and that no one is given who asks the system for any port or connects to somewhere:
+ * all systems take those from above this range, so that ours stay free until they are listened on, and while the server
+ * that has one is started again.
+ */
 export async function findFreePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer()
-      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
-      return server
-    }),
+  const found = new Set<number>()
+  for (let tries = 0; found.size < count; tries++) {
+    if (tries > portTriesMax + count) throw new Error(`no free port was found below ${portRange.end} on 127.0.0.1`)
+    const port = randomInt(portRange.first, portRange.end)
+    if (await isFree(port)) found.add(port)
+  }
+  return [...found]
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  const listening = await new Promise<boolean>((resolve) =>
+    server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)),
   )
-  // address() is a string for pipes only; these listen on a port.
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
+  if (listening) await new Promise((resolve) => server.close(resolve))
+  return listening
 }
 
 /** A server that can be made to fail, and started again as a supervisor would. */
