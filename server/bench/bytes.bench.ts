@@ -6,6 +6,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
+import net from 'node:net'
 import type { Benchmark, Row } from './benchmark.ts'
 import type { Order, Report, SideName } from './bytes/server.ts'
 import { createServersCpu } from './engine/servers-cpu.ts'
@@ -21,6 +22,7 @@ const manyAtOnce = 64
 const smallFilesBefore = 4_000
 const smallRoundsCount = 20
 const pieceBytes = 256 * 1024
+const downloadBufferBytes = 1024 * 1024
 /** As a browser makes one: a long one is found faster. */
 const boundary = '----WebKitFormBoundary7MA4YWxkTrZu0gWm'
 
@@ -298,19 +300,31 @@ async function uploadByTus({ uploadUrl, key }: Target, sizeBytes: number): Promi
   if (response.statusCode !== 204) throw new Error(`tus answered ${response.statusCode}`)
 }
 
+/** Reads all that comes into one buffer: a client that is slower than the server would make it write in small pieces. */
 function download(url: string, key: string): Promise<void> {
+  const { hostname, port, pathname } = new URL(url)
+  const authorization = key === '' ? '' : `Authorization: Bearer ${key}\r\n`
+  const headEnd = '\r\n\r\n'
   return new Promise((resolve, reject) => {
-    const headers = key === '' ? {} : { authorization: `Bearer ${key}` }
-    http
-      .get(url, { agent, headers }, (response) => {
-        if (response.statusCode !== 200) return reject(new Error(`download answered ${response.statusCode}`))
-        let bytesCount = 0
-        response.on('data', (chunk: Buffer) => (bytesCount += chunk.length))
-        response.once('end', () =>
-          bytesCount === largeBytes ? resolve() : reject(new Error(`${bytesCount} bytes came`)),
-        )
-      })
+    let head = ''
+    let bytesCount = 0
+    const callback = (count: number, buffer: Uint8Array): boolean => {
+      bytesCount += count
+      if (!head.includes(headEnd)) {
+        head += Buffer.from(buffer.subarray(0, count)).toString('latin1')
+        bytesCount = head.length - head.indexOf(headEnd) - headEnd.length
+      }
+      return true
+    }
+    net
+      .connect({ host: hostname, port: Number(port), onread: { buffer: Buffer.alloc(downloadBufferBytes), callback } })
       .once('error', reject)
+      .once('close', () => {
+        const [status] = head.split('\r\n')
+        if (status?.includes(' 200 ') && bytesCount === largeBytes) resolve()
+        else reject(new Error(`download answered ${status} and ${bytesCount} bytes`))
+      })
+      .write(`GET ${pathname} HTTP/1.1\r\nHost: ${hostname}\r\nConnection: close\r\n${authorization}\r\n`)
   })
 }
 
