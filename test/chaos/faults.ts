@@ -220,7 +220,7 @@ const restart = (
   async run(rig) {
     await rig.servers.process(server).end(signal)
     await delay(downMs)
-    await rig.servers.heal()
+    await rig.servers.process(server).startAgain()
   },
 })
 
@@ -293,7 +293,7 @@ const serverFaults: readonly Fault[] = [
       await rig.servers.query('alter database millrace_chaos set default_transaction_read_only = on')
       await rig.servers.query(terminateSql)
       await delay(4_000)
-      await rig.servers.heal()
+      await rig.servers.allowWrites()
       await rig.servers.query(terminateSql)
     },
   },

@@ -41,10 +41,12 @@ export interface Servers {
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
   /** Runs a statement in a transaction that stays open for so long. */
   hold(statement: string, forMs: number): Promise<void>
+  /** Takes back that the database takes no writes. */
+  allowWrites(): Promise<void>
   redis(...words: string[]): Promise<string>
   /** The bucket, past all lines. */
   readonly storeUrl: string
-  /** Starts what has ended, thaws what is frozen, and takes back settings. */
+  /** Starts what has ended, thaws what is frozen, and takes back settings: of all servers, so it ends every fault. */
   heal(): Promise<void>
   close(): Promise<void>
 }
@@ -122,6 +124,14 @@ export async function openServers(choice: ServersChoice): Promise<Servers> {
     moveTo(standby.port)
   }
 
+  async function allowWrites(): Promise<void> {
+    const [setting] = await query<{ read_only: string }>(
+      `select current_setting('default_transaction_read_only') as read_only`,
+    )
+    if (setting?.read_only === 'on')
+      await query(`begin read write; alter database ${databaseName} reset default_transaction_read_only; commit`)
+  }
+
   return {
     storeUrl,
     portOf: (server) => ({ postgres: database.port, redis: redisPort, store: storePort })[server],
@@ -140,6 +150,10 @@ export async function openServers(choice: ServersChoice): Promise<Servers> {
         ended.add(server)
         await processOf(server).end(signal)
       },
+      async startAgain() {
+        ended.delete(server)
+        await processOf(server).startAgain()
+      },
     }),
     freeze: (server) => signalTree(processOf(server).pid(), 'SIGSTOP'),
     thaw: (server) => signalTree(processOf(server).pid(), 'SIGCONT'),
@@ -152,6 +166,7 @@ export async function openServers(choice: ServersChoice): Promise<Servers> {
         await delay(forMs)
         await client.query('rollback')
       }),
+    allowWrites,
     redis: redisCommand,
     async heal() {
       for (const server of ['postgres', 'redis', 'store'] as const) {
@@ -159,11 +174,7 @@ export async function openServers(choice: ServersChoice): Promise<Servers> {
         else signalTree(processOf(server).pid(), 'SIGCONT')
       }
       await redisCommand('CONFIG', 'SET', 'maxmemory', '0')
-      const [setting] = await query<{ read_only: string }>(
-        `select current_setting('default_transaction_read_only') as read_only`,
-      )
-      if (setting?.read_only === 'on')
-        await query(`begin read write; alter database ${databaseName} reset default_transaction_read_only; commit`)
+      await allowWrites()
     },
     async close() {
       for (const server of ['postgres', 'redis', 'store'] as const) signalTree(processOf(server).pid(), 'SIGCONT')
