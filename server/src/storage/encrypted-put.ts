@@ -23,7 +23,7 @@ type PutEncryptedContent = (
   signal: AbortSignal | undefined,
 ) => Promise<EncryptedContent>
 
-/** Content up to this length is encrypted and stored in one piece: as much as a stream holds in one of its slabs. */
+/** Content up to this length is encrypted and stored in one piece. */
 const wholeBytesMax = 256 * 1024
 const removeTimeoutMs = 30_000
 
