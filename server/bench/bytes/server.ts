@@ -3,7 +3,7 @@
 // of its peers.
 
 import { createCipheriv, createHash, createSecretKey, randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { openPeer } from './peer.ts'
@@ -13,6 +13,8 @@ export type SideName = 'bare' | 'sealing' | 'platform'
 export type Order =
   | { kind: 'figures'; resetPeak: boolean }
   | { kind: 'clear' }
+  /** Gives the disk its room back: no large file is read again. */
+  | { kind: 'forget' }
   /** Without HTTP: what the two algorithms alone take, and what the vault does. */
   | { kind: 'crypto' | 'vault-write' | 'vault-read'; sizeBytes: number }
   | { kind: 'end' }
@@ -49,6 +51,9 @@ async function obey(order: Order): Promise<void> {
     case 'clear':
       await side.clear?.()
       break
+    case 'forget':
+      await removeLargeFiles()
+      break
     case 'crypto':
       hashAndEncrypt(order.sizeBytes)
       break
@@ -78,6 +83,15 @@ async function open(): Promise<Side> {
   if (sideName !== 'platform') return openPeer(folder, { encrypts: sideName === 'sealing' })
   const { openUploadPlatform } = await import('./platform.ts')
   return openUploadPlatform(folder)
+}
+
+const largeFileBytes = 1_000_000
+
+async function removeLargeFiles(): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const file = path.join(entry.parentPath, entry.name)
+    if (entry.isFile() && (await stat(file)).size > largeFileBytes) await rm(file)
+  }
 }
 
 const pieceBytes = 64 * 1024
