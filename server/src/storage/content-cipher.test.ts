@@ -1,28 +1,20 @@
 import { expect, test } from 'vitest'
 import { ExactReader } from './content-cipher.ts'
 
-test('bytes that lie in two pieces are gathered in the same memory each time, and are right', async () => {
+test('what lies in two pieces is read right, and gathered in the same memory each time', async () => {
+  // Larger than what Buffer.allocUnsafe takes from its pool, where all would be of the same memory anyway.
+  const sizeBytes = 64 * 1024
   async function* pieces() {
-    for (const piece of ['abcd', 'efgh', 'ijkl']) yield Buffer.from(piece)
+    for (let i = 0; i < 10; i++) yield Buffer.alloc(sizeBytes, i)
   }
   const reader = new ExactReader(pieces())
-  expect(Buffer.from(await reader.read(3)).toString()).toBe('abc')
-  const overFirstEnd = await reader.read(3)
-  expect(Buffer.from(overFirstEnd).toString()).toBe('def')
-  const overSecondEnd = await reader.read(4)
-  expect(Buffer.from(overSecondEnd).toString()).toBe('ghij')
-  const shorter = await reader.read(2)
-  expect(Buffer.from(shorter).toString()).toBe('kl')
-  await reader.close()
-})
-
-test('memory for them is taken once while a stream goes through', async () => {
-  async function* pieces() {
-    for (let i = 0; i < 100; i++) yield Buffer.alloc(10, i)
+  await reader.read(sizeBytes / 2)
+  const memory = new Set<ArrayBufferLike>()
+  for (let i = 0; i < 9; i++) {
+    const bytes = await reader.read(sizeBytes)
+    expect(bytes).toEqual(Buffer.concat([Buffer.alloc(sizeBytes / 2, i), Buffer.alloc(sizeBytes / 2, i + 1)]))
+    memory.add(bytes.buffer)
   }
-  const reader = new ExactReader(pieces())
-  await reader.read(5)
-  const { buffer } = await reader.read(10)
-  for (let i = 2; i < 99; i++) expect((await reader.read(10)).buffer).toBe(buffer)
+  expect(memory.size).toBe(1)
   await reader.close()
 })

@@ -20,7 +20,7 @@ import { invariant } from '../platform/problem.ts'
 import { damaged, partContext, partKeysOf, type Manifest, type ManifestPart, type Place } from './manifest.ts'
 import type { ByteRange } from './object-store.ts'
 
-/** Pieces handed to a store; large enough to make the calls per piece cheap: half as many cost 4 % of all that a write does. */
+/** Pieces handed to a store; large enough to make the calls per piece cheap: half the size costs a write 4 to 9 % more. */
 const slabBytes = 512 * 1024
 const slabsCount = 3
 
@@ -332,7 +332,7 @@ export class ExactReader {
   readonly #source: AsyncIterator<Uint8Array>
   #piece: Uint8Array = new Uint8Array(0)
   #offset = 0
-  /** For what lies in more than one piece. One for all of it: each would else be garbage that the collector hardly sees. */
+  /** For what lies in more than one piece; the same each time, as the collector hardly sees such garbage. */
   #gathered = Buffer.alloc(0)
 
   constructor(source: AsyncIterable<Uint8Array>) {
