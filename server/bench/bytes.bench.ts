@@ -160,63 +160,48 @@ const figuresOf = (bytesCount: number, { seconds, cpuSeconds, residentBytes, pea
   extra_mb: round((peakBytes - residentBytes) / 1e6),
 })
 
-/** What is measured of files of 1 GB, in this order; what only the platform does is missing for its peers. */
-type LargeName = 'upload_1gb' | 'tus_1gb' | 'download_1gb' | 'vault_write' | 'vault_read' | 'crypto'
-
-/** In turns, too; answers in the order of the sides. */
+/** The sides take turns here, too; answers in their order. */
 async function measureLargeFiles(sides: readonly Side[]) {
   for (const { target } of sides) await upload(target, 20_000_000) // Warms up.
-  const runs = sides.map(() => new Map<LargeName, Figures[]>())
+  const turns: Awaited<ReturnType<typeof measureLargeTurn>>[][] = sides.map(() => [])
   for (let turn = 0; turn < largeTurnsCount; turn++) {
     for (const [index, side] of sides.entries()) {
-      for await (const [name, figures] of largeTurn(side)) {
-        const earlier = runs[index]?.get(name) ?? []
-        runs[index]?.set(name, [...earlier, figures])
-      }
+      turns[index]?.push(await measureLargeTurn(side))
       await side.done({ kind: 'forget' })
     }
   }
-  return runs.map((ofSide) => {
-    const summaryOf = (name: LargeName): Summary | undefined => {
-      const figures = ofSide.get(name)
-      return figures && summarize(figures)
-    }
-    return {
-      // Every side does these.
-      upload_1gb: summaryOf('upload_1gb')!,
-      download_1gb: summaryOf('download_1gb')!,
-      tus_1gb: summaryOf('tus_1gb'),
-      vault_write: summaryOf('vault_write'),
-      vault_read: summaryOf('vault_read'),
-      crypto: summaryOf('crypto'),
-    }
-  })
+  return turns.map((ofSide) => ({
+    upload_1gb: summarize(ofSide.map((turn) => turn.upload_1gb)),
+    download_1gb: summarize(ofSide.map((turn) => turn.download_1gb)),
+    tus_1gb: summarizeOurs(ofSide.map((turn) => turn.tus_1gb)),
+    vault_write: summarizeOurs(ofSide.map((turn) => turn.vault_write)),
+    vault_read: summarizeOurs(ofSide.map((turn) => turn.vault_read)),
+    crypto: summarizeOurs(ofSide.map((turn) => turn.crypto)),
+  }))
 }
 
-async function* largeTurn(side: Side): AsyncGenerator<[LargeName, Figures]> {
+async function measureLargeTurn(side: Side) {
   const { target } = side
   const isOurs = side.side === 'platform'
-  const measured = async (work: () => Promise<unknown>): Promise<Figures> =>
-    figuresOf(largeBytes, await side.cost(work))
+  const measured = async (work: () => Promise<unknown>) => figuresOf(largeBytes, await side.cost(work))
   let contentUrl = target.uploadUrl
-  yield [
-    'upload_1gb',
-    await measured(async () => {
-      const answer = await upload(target, largeBytes)
-      if (isOurs) contentUrl += `/${answer.file_id}/content`
-    }),
-  ]
-  if (isOurs) {
-    yield ['tus_1gb', await measured(() => uploadByTus(target, largeBytes))]
-    await side.done({ kind: 'clear' })
+  const upload_1gb = await measured(async () => {
+    const answer = await upload(target, largeBytes)
+    if (isOurs) contentUrl += `/${answer.file_id}/content`
+  })
+  const tus_1gb = isOurs ? await measured(() => uploadByTus(target, largeBytes)) : undefined
+  if (isOurs) await side.done({ kind: 'clear' })
+  const download_1gb = await measured(() => download(contentUrl, target.key))
+  const alone = (kind: 'crypto' | 'vault-write' | 'vault-read') =>
+    isOurs ? measured(() => side.done({ kind, sizeBytes: largeBytes })) : undefined
+  return {
+    upload_1gb,
+    tus_1gb,
+    download_1gb,
+    vault_write: await alone('vault-write'),
+    vault_read: await alone('vault-read'),
+    crypto: await alone('crypto'),
   }
-  yield ['download_1gb', await measured(() => download(contentUrl, target.key))]
-  if (!isOurs) return
-  const alone = (kind: 'vault-write' | 'vault-read' | 'crypto') =>
-    measured(() => side.done({ kind, sizeBytes: largeBytes }))
-  yield ['vault_write', await alone('vault-write')]
-  yield ['vault_read', await alone('vault-read')]
-  yield ['crypto', await alone('crypto')]
 }
 
 interface Summary extends Figures {
@@ -224,11 +209,18 @@ interface Summary extends Figures {
   best_mb_per_s: number
 }
 
+/** What only the platform does is missing for its peers. */
+function summarizeOurs(runs: readonly (Figures | undefined)[]): Summary | undefined {
+  const ours = runs.filter((run) => run !== undefined)
+  return ours.length === 0 ? undefined : summarize(ours)
+}
+
 function summarize(runs: readonly Figures[]): Summary {
-  const sorted = (name: keyof Figures & string): number[] =>
-    runs.map((run) => run[name] as number).sort((a, b) => a - b)
-  const middle = (name: keyof Figures & string): number => sorted(name)[runs.length >> 1]!
-  const most = (name: keyof Figures & string): number => sorted(name).at(-1)!
+  type Name = 'mb_per_cpu_s' | 'mb_per_s' | 'extra_mb'
+  const sorted = (name: Name): number[] => runs.map((run) => run[name]).sort((a, b) => a - b)
+  // At least one run was made.
+  const middle = (name: Name): number => sorted(name)[runs.length >> 1]!
+  const most = (name: Name): number => sorted(name).at(-1)!
   return {
     mb_per_cpu_s: middle('mb_per_cpu_s'),
     mb_per_s: middle('mb_per_s'),
