@@ -11,6 +11,8 @@ const project = (name: string, include: string[], timeoutMs: number) => ({
     hookTimeout: 120_000,
     environment: 'node',
     pool: 'forks' as const,
+    // As scripts/project.mjs starts the product.
+    execArgv: ['--disable-warning=ExperimentalWarning'],
     // What is waited for comes in milliseconds, and late on a busy machine; a poll that gives up early tells nothing.
     expect: { poll: { timeout: Math.min(timeoutMs, 45_000) } },
   },

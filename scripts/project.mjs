@@ -105,7 +105,9 @@ function newestMs(folder) {
 
 /** Runs a program file under the project's Node and ends with its exit code; signals of the terminal reach the child. */
 export function runUnderProjectNode(args, options = {}) {
-  const child = spawn(projectNode(), args, { stdio: 'inherit', cwd: projectFolder, ...options })
+  // That Node calls a part of itself experimental, which server/src/storage/aead-openssl.ts uses, is nothing to the user.
+  const flags = ['--disable-warning=ExperimentalWarning']
+  const child = spawn(projectNode(), [...flags, ...args], { stdio: 'inherit', cwd: projectFolder, ...options })
   // Ctrl-C goes to the whole process group: the child shuts down in order, and this process waits for it.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.on(signal, () => signal !== 'SIGINT' && child.kill(signal))

@@ -1,16 +1,17 @@
 // Content of any length to stored bytes and back, as streams. Memory does not grow with the length.
 
-import { createHash, timingSafeEqual, type CipherGCM, type Hash, type KeyObject } from 'node:crypto'
+import { createHash, timingSafeEqual, type Hash, type KeyObject } from 'node:crypto'
 import {
   chunkOffsetOf,
   chunkSizeBytes,
   chunksCountOf,
   deriveMessageKeys,
-  encryptorOf,
   headOf,
   headSizeBytes,
   newSalt,
   openChunk,
+  sealChunk,
+  storedChunkSizeBytes,
   storedSizeOf,
   tagSizeBytes,
   type MessageKeys,
@@ -77,23 +78,27 @@ export class SlabRing {
 export async function* encryptContent(options: EncryptOptions): AsyncGenerator<Buffer, void, undefined> {
   const hash = options.hash ?? createHash('sha256')
   const parts = new PartWriter(options)
-  let sizeBytes = 0
-  for await (const piece of options.content) {
-    sizeBytes += piece.length
-    options.onSize?.(sizeBytes)
-    hash.update(piece)
-    for (let offset = 0; offset < piece.length;) {
-      offset += parts.add(piece, offset)
-      const full = parts.takeFull()
-      if (full !== undefined) yield full
+  try {
+    let sizeBytes = 0
+    for await (const piece of options.content) {
+      sizeBytes += piece.length
+      options.onSize?.(sizeBytes)
+      hash.update(piece)
+      for (let offset = 0; offset < piece.length;) {
+        offset += parts.add(piece, offset)
+        const full = parts.takeFull()
+        if (full !== undefined) yield full
+      }
     }
+    parts.end()
+    const full = parts.takeFull()
+    if (full !== undefined) yield full
+    options.onEnd({ sizeBytes, storedBytes: parts.storedBytes, sha256: hash.copy().digest('hex'), parts: parts.done })
+    const rest = parts.takeRest()
+    if (rest.length > 0) yield rest
+  } finally {
+    parts.release()
   }
-  parts.end()
-  const full = parts.takeFull()
-  if (full !== undefined) yield full
-  options.onEnd({ sizeBytes, storedBytes: parts.storedBytes, sha256: hash.copy().digest('hex'), parts: parts.done })
-  const rest = parts.takeRest()
-  if (rest.length > 0) yield rest
 }
 
 export interface EncryptWhole extends Pick<EncryptOptions, 'objectKey' | 'place' | 'version' | 'hash'> {
@@ -111,12 +116,10 @@ export function encryptWhole(options: EncryptWhole): { stored: Buffer; found: En
   let used = headOf(keys).copy(stored)
   hash.update(content)
   for (let index = 0; index < chunksCountOf(content.length); index++) {
-    const cipher = encryptorOf(keys, index)
-    const chunk = cipher.update(content.subarray(index * chunkSizeBytes, (index + 1) * chunkSizeBytes))
-    used += chunk.copy(stored, used)
-    releaseBytes(chunk)
-    cipher.final()
-    used += cipher.getAuthTag().copy(stored, used)
+    const chunk = content.subarray(index * chunkSizeBytes, (index + 1) * chunkSizeBytes)
+    const usedAfter = used + chunk.length + tagSizeBytes
+    sealChunk(keys, index, chunk, stored.subarray(used, usedAfter))
+    used = usedAfter
   }
   invariant(used === stored.length, 'a message has the length that follows from its content')
   const part = {
@@ -128,6 +131,9 @@ export function encryptWhole(options: EncryptWhole): { stored: Buffer; found: En
   return { stored, found: { sizeBytes: content.length, storedBytes: used, sha256, parts: [part] } }
 }
 
+/** A chunk that does not fit into what is left of a slab is sealed here, and on its way at once. */
+const sealedAcross = Buffer.allocUnsafeSlow(storedChunkSizeBytes)
+
 /** The part and chunk that are open, and the stored bytes not yet handed on. */
 class PartWriter {
   readonly done: ManifestPart[] = []
@@ -136,8 +142,9 @@ class PartWriter {
   #keys: MessageKeys
   #partBytes = 0
   #chunkIndex = 0
-  #chunkBytes = 0
-  #cipher: CipherGCM
+  /** The beginning of a chunk whose rest has not come; memory for it is made when pieces are first cut so. */
+  #begun: Buffer | undefined
+  #begunBytes = 0
   #slab: Buffer
   #used = 0
   #full: Buffer | undefined
@@ -146,33 +153,31 @@ class PartWriter {
     this.#options = options
     this.#slab = options.slabs.next()
     this.#keys = this.#newPart()
-    this.#cipher = encryptorOf(this.#keys, 0)
   }
 
-  /** Encrypts from the offset to the end of the piece or of the chunk; returns how many bytes that were. */
+  /** Takes what lies between the offset and the end of the piece or of the chunk; returns how many bytes that were. */
   add(piece: Uint8Array, offset: number): number {
     if (this.#partBytes === this.#options.partSizeBytes) {
       this.end()
       this.#keys = this.#newPart()
-      this.#cipher = encryptorOf(this.#keys, 0)
     }
-    const room = Math.min(chunkSizeBytes - this.#chunkBytes, this.#options.partSizeBytes - this.#partBytes)
+    const room = Math.min(chunkSizeBytes - this.#begunBytes, this.#options.partSizeBytes - this.#partBytes)
     const taken = piece.subarray(offset, offset + room)
-    this.#append(this.#cipher.update(taken))
-    this.#chunkBytes += taken.length
     this.#partBytes += taken.length
-    if (this.#chunkBytes === chunkSizeBytes) {
-      this.#endChunk()
-      this.#chunkIndex++
-      this.#chunkBytes = 0
-      this.#cipher = encryptorOf(this.#keys, this.#chunkIndex)
+    if (taken.length === chunkSizeBytes) {
+      this.#seal(taken)
+    } else {
+      this.#begun ??= Buffer.allocUnsafeSlow(chunkSizeBytes)
+      this.#begun.set(taken, this.#begunBytes)
+      this.#begunBytes += taken.length
+      if (this.#begunBytes === chunkSizeBytes) this.#sealBegun()
     }
     return taken.length
   }
 
   /** Ends the open part with its short last chunk. */
   end(): void {
-    this.#endChunk()
+    this.#sealBegun()
     this.done.push({
       size_bytes: this.#partBytes,
       salt: this.#keys.salt.toString('hex'),
@@ -192,6 +197,10 @@ class PartWriter {
     return this.#slab.subarray(0, this.#used)
   }
 
+  release(): void {
+    if (this.#begun !== undefined) releaseBytes(this.#begun)
+  }
+
   #newPart(): MessageKeys {
     const { objectKey, place, version, firstPart } = this.#options
     const salt = (this.done.length === 0 ? firstPart?.salt : undefined) ?? newSalt()
@@ -199,17 +208,27 @@ class PartWriter {
     const keys = deriveMessageKeys(objectKey, salt, partContext(place, version, number))
     this.#partBytes = 0
     this.#chunkIndex = 0
-    this.#chunkBytes = 0
     this.#append(headOf(keys))
     return keys
   }
 
-  #endChunk(): void {
-    this.#cipher.final()
-    this.#append(this.#cipher.getAuthTag())
+  #sealBegun(): void {
+    this.#seal(this.#begun?.subarray(0, this.#begunBytes) ?? new Uint8Array(0))
+    this.#begunBytes = 0
   }
 
-  /** Takes bytes that are nobody else's. */
+  #seal(chunk: Uint8Array): void {
+    const sealedBytes = chunk.length + tagSizeBytes
+    const fits = this.#used + sealedBytes < this.#slab.length
+    const target = fits
+      ? this.#slab.subarray(this.#used, this.#used + sealedBytes)
+      : sealedAcross.subarray(0, sealedBytes)
+    sealChunk(this.#keys, this.#chunkIndex++, chunk, target)
+    if (!fits) return this.#append(target)
+    this.storedBytes += sealedBytes
+    this.#used += sealedBytes
+  }
+
   #append(bytes: Buffer): void {
     this.storedBytes += bytes.length
     for (let offset = 0; offset < bytes.length;) {
@@ -222,7 +241,6 @@ class PartWriter {
       this.#slab = this.#options.slabs.next()
       this.#used = 0
     }
-    releaseBytes(bytes)
   }
 }
 
@@ -310,14 +328,16 @@ export async function* decryptStretch(
     const piece = Buffer.allocUnsafeSlow(Math.min(leftBytes, roomBytes))
     let filledBytes = 0
     while (chunk !== undefined) {
-      const content = openChunk(keys, index, chunk)
-      if (content === undefined) {
+      const contentBytes = chunk.length - tagSizeBytes
+      // Of the first and last chunk of a range, only a part is wanted.
+      const whole = skip === 0 && filledBytes + contentBytes <= piece.length
+      const content = whole ? piece.subarray(filledBytes, filledBytes + contentBytes) : Buffer.allocUnsafe(contentBytes)
+      if (!openChunk(keys, index, chunk, content)) {
         // Good chunks are not lost to a bad one that follows.
         if (filledBytes > 0) yield piece.subarray(0, filledBytes)
         throw damaged('The stored bytes have been changed')
       }
-      filledBytes += content.copy(piece, filledBytes, skip)
-      releaseBytes(content)
+      filledBytes += whole ? contentBytes : content.copy(piece, filledBytes, skip)
       skip = 0
       index++
       chunk = index <= stretch.lastChunk ? stored.take(contentBytesOf(index) + tagSizeBytes) : undefined

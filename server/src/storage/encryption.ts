@@ -8,24 +8,20 @@
 // message cut at a chunk's end is seen. Key and nonce come from the input key, the salt and a context, which binds a
 // message to its place. A salt is never used twice under a key: a message written again is a new message.
 
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  createSecretKey,
-  randomBytes,
-  timingSafeEqual,
-  type CipherGCM,
-  type KeyObject,
-} from 'node:crypto'
+import { createHmac, createSecretKey, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { invariant } from '../platform/problem.ts'
+import { nodeAead } from './aead-node.ts'
+import { openOpenSslAead } from './aead-openssl.ts'
+import { tagSizeBytes, type AeadKey } from './aead.ts'
+
+const aead = openOpenSslAead() ?? nodeAead
 
 export const keySizeBytes = 32
 export const saltSizeBytes = 24
 export const commitmentSizeBytes = 32
 export const headSizeBytes = saltSizeBytes + commitmentSizeBytes
 export const chunkSizeBytes = 16_384
-export const tagSizeBytes = 16
+export { tagSizeBytes }
 export const storedChunkSizeBytes = chunkSizeBytes + tagSizeBytes
 const nonceSizeBytes = 12
 const chunksCountMax = 2 ** 38
@@ -34,7 +30,7 @@ const infoPrefix = Buffer.from('c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\
 
 /** What one message is encrypted with. */
 export interface MessageKeys {
-  readonly key: KeyObject
+  readonly key: AeadKey
   readonly baseNonce: Buffer
   readonly salt: Buffer
   /** Ties the stored message to exactly this input key, salt and context. */
@@ -60,9 +56,10 @@ export function deriveMessageKeys(inputKey: KeyObject, salt: Buffer, context: Ui
   invariant(salt.length === saltSizeBytes, 'a salt has 24 bytes')
   const info = Buffer.concat([infoPrefix, salt, context])
   const derived = hkdfExpand(inputKey, info, keySizeBytes + nonceSizeBytes + commitmentSizeBytes)
+  const key = Buffer.from(derived.subarray(0, keySizeBytes))
   return {
-    // A KeyObject, because Node sets a cipher up several times faster from one than from bytes.
-    key: createSecretKey(derived.subarray(0, keySizeBytes)),
+    // A KeyObject too, because Node sets a cipher up several times faster from one than from bytes.
+    key: { object: createSecretKey(key), bytes: key },
     baseNonce: Buffer.from(derived.subarray(keySizeBytes, keySizeBytes + nonceSizeBytes)),
     salt,
     commitment: Buffer.from(derived.subarray(keySizeBytes + nonceSizeBytes)),
@@ -92,29 +89,26 @@ function nonceOf(keys: MessageKeys, index: number): Buffer {
   return nonce
 }
 
-export const encryptorOf = (keys: MessageKeys, index: number): CipherGCM =>
-  createCipheriv('aes-256-gcm', keys.key, nonceOf(keys, index))
+/** Encrypts the content of one chunk into the target, which is longer by the tag. */
+export const sealChunk = (keys: MessageKeys, index: number, content: Uint8Array, target: Buffer): void =>
+  aead.seal(keys.key, nonceOf(keys, index), content, target)
 
-/** The content of one stored chunk, or undefined when it is not exactly what was written at this place. */
-export function openChunk(keys: MessageKeys, index: number, stored: Uint8Array): Buffer | undefined {
-  if (stored.length < tagSizeBytes || stored.length > storedChunkSizeBytes) return undefined
-  const decipher = createDecipheriv('aes-256-gcm', keys.key, nonceOf(keys, index))
-  decipher.setAuthTag(stored.subarray(stored.length - tagSizeBytes))
-  const content = decipher.update(stored.subarray(0, stored.length - tagSizeBytes))
-  try {
-    decipher.final()
-  } catch {
-    return undefined
-  }
-  return content
+/**
+ * Decrypts one stored chunk into the target, which is shorter by the tag. False when it is not exactly what was written
+ * at this place; the target then holds nothing of it.
+ */
+export function openChunk(keys: MessageKeys, index: number, stored: Uint8Array, target: Buffer): boolean {
+  if (stored.length < tagSizeBytes || stored.length > storedChunkSizeBytes) return false
+  return aead.open(keys.key, nonceOf(keys, index), stored, target)
 }
 
 /** A whole message in memory; meant for keys and other secrets of less than a chunk. */
 export function sealSecret(inputKey: KeyObject, context: Uint8Array, secret: Uint8Array, salt = newSalt()): Buffer {
   invariant(secret.length < chunkSizeBytes, 'a sealed secret fits in one chunk')
   const keys = deriveMessageKeys(inputKey, salt, context)
-  const cipher = encryptorOf(keys, 0)
-  return Buffer.concat([headOf(keys), cipher.update(secret), cipher.final(), cipher.getAuthTag()])
+  const sealed = Buffer.alloc(secret.length + tagSizeBytes)
+  sealChunk(keys, 0, secret, sealed)
+  return Buffer.concat([headOf(keys), sealed])
 }
 
 /** The secret again, or undefined when key or context are others or a byte was changed. */
@@ -123,7 +117,8 @@ export function openSecret(inputKey: KeyObject, context: Uint8Array, message: Ui
     return undefined
   const keys = deriveMessageKeys(inputKey, Buffer.from(message.subarray(0, saltSizeBytes)), context)
   if (!timingSafeEqual(message.subarray(saltSizeBytes, headSizeBytes), keys.commitment)) return undefined
-  return openChunk(keys, 0, message.subarray(headSizeBytes))
+  const secret = Buffer.alloc(message.length - headSizeBytes - tagSizeBytes)
+  return openChunk(keys, 0, message.subarray(headSizeBytes), secret) ? secret : undefined
 }
 
 /** Context of a message: what it is, then the numbers and ids that fix its place. Unambiguous, as every field has a fixed length. */
