@@ -13,11 +13,7 @@ export type SideName = 'bare' | 'sealing' | 'platform'
 export type Order =
   | { kind: 'figures'; resetPeak: boolean }
   | { kind: 'clear' }
-  /**
-   * Gives the disk its room back: no large file is read again. And the memory it was cached in to the next one: memory
-   * that nothing has used for a while comes to a virtual machine from its host page by page, and fills at a quarter of the
-   * speed.
-   */
+  /** Gives the disk its room back: no large file is read again. */
   | { kind: 'forget' }
   /** Without HTTP: what the two algorithms alone take, and what the vault does. */
   | { kind: 'crypto' | 'vault-write' | 'vault-read'; sizeBytes: number }
