@@ -5,8 +5,11 @@
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { open, rm } from 'node:fs/promises'
 import http from 'node:http'
 import net from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
 import type { Benchmark, Row } from './benchmark.ts'
 import type { Order, Report, SideName } from './bytes/server.ts'
 import { createServersCpu } from './engine/servers-cpu.ts'
@@ -186,7 +189,7 @@ async function measureLargeTurn(side: Side) {
   const { target } = side
   const isOurs = side.side === 'platform'
   const measured = async (work: () => Promise<unknown>) => {
-    touchMemory()
+    await usePageCache()
     return figuresOf(largeBytes, await side.cost(work))
   }
   let contentUrl = target.uploadUrl
@@ -204,7 +207,7 @@ async function measureLargeTurn(side: Side) {
     // The collection before a cost throws away what V8 had learned of the code: a little more of it is compiled again first.
     const idle = await side.cost(() => side.done({ kind, sizeBytes: warmUpBytes }))
     const work = () => side.done({ kind, sizeBytes: largeBytes })
-    touchMemory()
+    await usePageCache()
     return figuresOf(largeBytes, await side.cost(work, { ...idle, seconds: 0, cpuSeconds: 0 }))
   }
   return {
@@ -218,14 +221,16 @@ async function measureLargeTurn(side: Side) {
 }
 
 /**
- * Lets the machine have as much free memory as a large file is cached in. A virtual machine gives free memory back to its
- * host, and has to get it page by page: a file that is cached there takes four times as long to write, one time and not the
- * other.
+ * Leaves memory for the next large file, from one that is written and removed. A virtual machine gives back to its host what
+ * nothing has used for a while, and gets it again page by page: a file that is cached there costs four times as much to
+ * write, on one run and not on another. A server that has been up for a day has used all its memory.
  */
-function touchMemory(): void {
-  const memory = new ArrayBuffer(largeBytes * 1.25)
-  new Uint8Array(memory).fill(1)
-  memory.transfer(0)
+async function usePageCache(): Promise<void> {
+  const file = path.join(os.tmpdir(), `millrace-bench-bytes-${process.pid}`)
+  const handle = await open(file, 'w')
+  for (let bytes = 0; bytes < largeBytes * 1.5; bytes += piece.length) await handle.write(piece)
+  await handle.close()
+  await rm(file)
 }
 
 interface Summary extends Figures {
