@@ -109,7 +109,9 @@ function shareWithDatabase(ours: Figures, peer: Figures) {
 }
 
 async function openSide(side: SideName) {
-  const child = fork(new URL('bytes/server.ts', import.meta.url), [side], { execArgv: ['--expose-gc'] })
+  const child = fork(new URL('bytes/server.ts', import.meta.url), [side], {
+    execArgv: [...process.execArgv, '--expose-gc'],
+  })
   const exited = once(child, 'exit')
   const next = async <Kind extends Report['kind']>(kind: Kind): Promise<Extract<Report, { kind: Kind }>> => {
     const [report] = (await Promise.race([once(child, 'message'), exited])) as [Report]

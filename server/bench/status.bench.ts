@@ -75,7 +75,7 @@ interface Server {
 }
 
 async function startServer(): Promise<Server> {
-  const child = fork(new URL('status/server.ts', import.meta.url), { execArgv: ['--expose-gc'] })
+  const child = fork(new URL('status/server.ts', import.meta.url), { execArgv: [...process.execArgv, '--expose-gc'] })
   const exited = once(child, 'exit')
   const next = async <Kind extends Report['kind']>(kind: Kind): Promise<Extract<Report, { kind: Kind }>> => {
     const [report] = (await Promise.race([once(child, 'message'), exited])) as [Report]
