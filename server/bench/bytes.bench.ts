@@ -87,7 +87,7 @@ async function measure(sides: readonly Side[]) {
       'upload_100kb: eight at once; upload_100kb_of_64: 64. The sides take turns; each renames what it has forced to the disk, and forces the folder.',
       'Small files: two equal servers differ by up to a fifth, by where their folders lie on the disk and what was deleted there in the last minutes; only several runs tell.',
       'database_ms: processor time of PostgreSQL for each file, which is in of_sealing_with_database and in no other figure.',
-      'crypto: SHA-256 and AES-256-GCM in chunks of 16 KiB and nothing else, the floor under vault_write, and that under upload_1gb.',
+      'crypto: SHA-256 and AES-256-GCM in chunks of 16 KiB by node:crypto and nothing else, beside vault_write, which is in upload_1gb.',
     ],
   }
 }

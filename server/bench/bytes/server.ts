@@ -105,7 +105,7 @@ async function* contentOf(sizeBytes: number): AsyncGenerator<Uint8Array, void, u
   }
 }
 
-/** The floor under any upload that is hashed and encrypted in chunks of this format. */
+/** What node:crypto takes to hash and encrypt in chunks of this format. */
 function hashAndEncrypt(sizeBytes: number): void {
   const chunk = Buffer.alloc(16_384, 7)
   const hash = createHash('sha256')

@@ -1,4 +1,4 @@
-// Calls the OpenSSL that Node itself is linked with, through node:ffi: nothing is allocated or copied for a chunk. Node
+// Calls the OpenSSL that Node itself is linked with, through node:ffi: no buffer is made or copied for a chunk. Node
 // calls that module experimental, so nothing depends on it: where it is absent, forbidden (--no-experimental-ffi, the
 // permission model) or answers anything else than node:crypto, there is none.
 

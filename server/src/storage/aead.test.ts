@@ -122,15 +122,11 @@ describe.each(ways)('AES-256-GCM by %s', (_, aead) => {
   })
 
   it.each([
-    ['a target that is too short', 12, 20],
+    ['a target that is too short', 12, 4 + tagSizeBytes - 1],
     ['a target that is too long', 12, 4 + tagSizeBytes + 1],
     ['a nonce that is too short', 11, 4 + tagSizeBytes],
   ])('refuses %s before anything is written', (_name, nonceBytes, sealedBytes) => {
-    const [key, nonce, sealed] = [
-      newAeadKey(),
-      Buffer.alloc(nonceBytes),
-      Buffer.alloc(sealedBytes === 20 ? 19 : sealedBytes),
-    ]
+    const [key, nonce, sealed] = [newAeadKey(), Buffer.alloc(nonceBytes), Buffer.alloc(sealedBytes)]
     expect(() => aead.seal(key, nonce, Buffer.alloc(4), sealed)).toThrow('Invariant broken')
     expect(() => aead.open(key, nonce, sealed, Buffer.alloc(4))).toThrow('Invariant broken')
     expect(sealed.every((byte) => byte === 0)).toBe(true)

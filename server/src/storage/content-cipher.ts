@@ -331,13 +331,16 @@ export async function* decryptStretch(
       const contentBytes = chunk.length - tagSizeBytes
       // Of the first and last chunk of a range, only a part is wanted.
       const whole = skip === 0 && filledBytes + contentBytes <= piece.length
-      const content = whole ? piece.subarray(filledBytes, filledBytes + contentBytes) : Buffer.allocUnsafe(contentBytes)
+      const content = whole
+        ? piece.subarray(filledBytes, filledBytes + contentBytes)
+        : Buffer.allocUnsafeSlow(contentBytes)
       if (!openChunk(keys, index, chunk, content)) {
         // Good chunks are not lost to a bad one that follows.
         if (filledBytes > 0) yield piece.subarray(0, filledBytes)
         throw damaged('The stored bytes have been changed')
       }
       filledBytes += whole ? contentBytes : content.copy(piece, filledBytes, skip)
+      if (!whole) releaseBytes(content)
       skip = 0
       index++
       chunk = index <= stretch.lastChunk ? stored.take(contentBytesOf(index) + tagSizeBytes) : undefined
